@@ -1,0 +1,3 @@
+module github.com/firstcome/firstcome/cli
+
+go 1.26

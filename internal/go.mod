@@ -1,0 +1,3 @@
+module github.com/firstcome/firstcome/internal
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/firstcome/firstcome/pkg/coupontest
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/firstcome/firstcome/services/issuer
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/firstcome/firstcome/services/ledger
+
+go 1.26
