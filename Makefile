@@ -1,0 +1,56 @@
+# Everything here needs Go 1.26 and make, nothing else; what needs more says so.
+# `make help` prints the lines with a double hash.
+export CGO_ENABLED ?= 0
+MODULES := internal pkg pkg/coupontest services/gateway services/issuer services/ledger cli test
+FIRSTCOME := bin/firstcome
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-embedded test-containers test-interop build lint tidy race bench images clean FORCE
+
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(FIRSTCOME) ## local mode: a sale of 100 coupons among 2,000 people, then it stays up (State in ./.firstcome)
+	@$(FIRSTCOME) local --demo
+
+demo: $(FIRSTCOME) ## the same sale, but it ends
+	@$(FIRSTCOME) demo
+
+test: ## all tests on embedded servers, and in containers where a Docker engine answers (REQUIRE=containers: fail where not)
+	@REQUIRE=$(REQUIRE) TESTFLAGS="$(TESTFLAGS)" ./test/run
+
+test-embedded: ## all tests on embedded servers only
+	@ONLY=embedded TESTFLAGS="$(TESTFLAGS)" ./test/run
+
+test-containers: ## all tests on real servers in containers only
+	@ONLY=containers REQUIRE=containers TESTFLAGS="$(TESTFLAGS)" ./test/run
+
+test-interop: ## a Python producer and consumer against the pipeline (needs python3 and PyPI)
+	go test -count=1 -tags interop github.com/firstcome/firstcome/test/interop/...
+
+build: ## every command into bin/
+	go build -o bin/ ./cli/cmd/... ./services/gateway/cmd/... ./services/issuer/cmd/... ./services/ledger/cmd/...
+
+$(FIRSTCOME): FORCE
+	@go build -o $@ ./cli/cmd/firstcome
+
+lint: ## gofmt, vet, staticcheck
+	@out=$$(gofmt -l $(MODULES)); [ -z "$$out" ] || { echo "gofmt -w needed:"; echo "$$out"; exit 1; }
+	go vet work
+	GOBIN=$(CURDIR)/bin GOWORK=off go -C tools install tool
+	bin/staticcheck $(MODULES:%=./%/...)
+
+tidy: ## every module alone: go mod tidy changes nothing, and it builds without the workspace
+	@for m in $(MODULES); do echo "$$m"; (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
+
+race: ## all tests under the race detector, on embedded servers (needs gcc)
+	CGO_ENABLED=1 COUPONTEST_SERVERS=embedded go test -race -count=1 -p 2 $(TESTFLAGS) work
+
+bench: ## every benchmark, with its floor in the same run
+	go test -run '^$$' -bench . -benchtime 1s work
+
+images: ## the container images of the services and the command
+	@for s in gateway issuer ledger firstcome; do docker build -f deployments/Dockerfile --build-arg SERVICE=$$s -t firstcome/$$s . || exit 1; done
+
+clean: ## remove bin/ (not the state of local mode)
+	rm -rf bin
