@@ -1,0 +1,74 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// Retriable reports whether trying again can help: a broker that is away or
+// restarting, a leader that moved, a topic that is not there yet, a time-out.
+// A time-out of the caller's own context counts too: look at it first.
+func Retriable(err error) bool {
+	var code kafka.Error
+	if errors.As(err, &code) {
+		return code.Temporary() || code == kafka.BrokerNotAvailable || code == kafka.ReplicaNotAvailable ||
+			code == kafka.Unknown // what ListOffsets says of a partition whose connection broke
+	}
+	for _, known := range retriable {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	var network net.Error
+	return errors.As(err, &network) && !errors.Is(err, context.Canceled)
+}
+
+var retriable = []error{
+	ErrNoTopic,
+	protocol.ErrNoTopic, protocol.ErrNoPartition, protocol.ErrNoLeader,
+	io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed,
+	syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
+	os.ErrDeadlineExceeded, context.DeadlineExceeded,
+}
+
+// Backoff waits longer with each try: from 50 ms, doubling, to a second, half
+// of it by chance, so that many who lost the same broker do not return at
+// once. The zero value is ready.
+type Backoff struct{ tries int }
+
+const (
+	firstWait = 50 * time.Millisecond
+	lastWait  = time.Second
+)
+
+// Wait sleeps, or returns the context's error as soon as it ends.
+func (b *Backoff) Wait(ctx context.Context) error {
+	wait := lastWait
+	if b.tries < 5 {
+		wait = firstWait << b.tries
+	}
+	b.tries++
+	timer := time.NewTimer(wait/2 + rand.N(wait/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Tries is how often Wait was called since the last Reset.
+func (b *Backoff) Tries() int { return b.tries }
+
+// Reset begins again with the shortest wait.
+func (b *Backoff) Reset() { b.tries = 0 }
