@@ -36,8 +36,8 @@ type Object struct {
 	path    string         // JSON pointer of this object, "#" for the outermost
 	errors  *[]FieldError  // of the outermost: its list
 	list    []FieldError
-	missing bool           // stands for an object that is not there; says nothing more
-	room    [10]member     // for as many members as our records have, to save an allocation
+	missing bool       // stands for an object that is not there; says nothing more
+	room    [10]member // for as many members as our records have, to save an allocation
 }
 
 const manyMembers = 16
