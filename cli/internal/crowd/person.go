@@ -1,0 +1,166 @@
+package crowd
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/firstcome/firstcome/cli/internal/client"
+)
+
+// Record is one person's story: what was asked, how often, and everything that was answered. A line of the file that
+// the audit compares with what happened.
+type Record struct {
+	CouponID string    `json:"coupon_id"`
+	UserID   string    `json:"user_id"`
+	Outcome  string    `json:"outcome"` // granted, or the refusal; empty: unanswered
+	Window   string    `json:"window,omitempty"`
+	Sequence int64     `json:"sequence,omitempty"`
+	GrantID  string    `json:"grant_id,omitempty"`
+	ClaimID  string    `json:"claim_id,omitempty"`
+	AskedAt  time.Time `json:"asked_at"`
+	Took     Duration  `json:"took_ms"`
+	Requests int       `json:"requests"`         // HTTP requests, polls and retries included
+	Lost     int       `json:"lost,omitempty"`   // claims whose answer never came: each may be in the log
+	Error    string    `json:"error,omitempty"`  // the last one
+	Broken   []string  `json:"broken,omitempty"` // answers that contradict each other
+
+	decided string // the first decision, in the words it was told
+}
+
+// Duration is written as milliseconds.
+type Duration time.Duration
+
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, "%.3f", float64(d)/float64(time.Millisecond)), nil
+}
+
+func (d *Duration) UnmarshalJSON(text []byte) error {
+	var ms float64
+	if _, err := fmt.Sscanf(string(text), "%g", &ms); err != nil {
+		return fmt.Errorf("took_ms %q is no number", text)
+	}
+	*d = Duration(ms * float64(time.Millisecond))
+	return nil
+}
+
+// Between two tries where the gateway names no time of its own.
+const (
+	firstPause = 50 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// told takes one reply into the story. It says whether the person is done, or how long to wait before asking again:
+// about ClaimID where there is one, else for the coupon once more.
+func (r *Record) told(a client.Answer, err error) (done bool, pause time.Duration) {
+	r.Requests++
+	polling := r.ClaimID != ""
+	if err == nil {
+		r.Error = ""
+		return r.answered(a)
+	}
+	r.Error = err.Error()
+	var p *client.Problem
+	if !errors.As(err, &p) {
+		if !polling {
+			r.Lost++
+		}
+		return false, r.backoff()
+	}
+	return r.problem(p, polling)
+}
+
+func (r *Record) answered(a client.Answer) (done bool, pause time.Duration) {
+	if r.ClaimID != "" && a.ClaimID != "" && a.ClaimID != r.ClaimID {
+		r.Broken = append(r.Broken, fmt.Sprintf("asked about the claim %s, was answered about %s", r.ClaimID, a.ClaimID))
+	}
+	if a.ClaimID != "" {
+		r.ClaimID = a.ClaimID
+	}
+	if a.Status == client.Pending {
+		if r.Outcome != "" {
+			r.Broken = append(r.Broken, fmt.Sprintf("was told %s, then pending", r.Outcome))
+			return true, 0
+		}
+		if a.RetryAfter > 0 {
+			return false, a.RetryAfter
+		}
+		return false, r.backoff()
+	}
+	r.final(a)
+	return true, 0
+}
+
+// final notes a decision, and where one was told before, whether both are the same.
+func (r *Record) final(a client.Answer) {
+	told := a.Outcome
+	if a.Status == client.Granted {
+		told = client.Granted
+	}
+	if r.decided != "" {
+		if told != r.decided || differ(a.Sequence, r.Sequence) || differ(a.GrantID, r.GrantID) {
+			r.Broken = append(r.Broken, fmt.Sprintf("was told %s, then %s", describe(r.decided, r.Sequence, r.GrantID), describe(told, a.Sequence, a.GrantID)))
+		}
+		return
+	}
+	r.decided, r.Outcome, r.Window, r.Sequence, r.GrantID = told, told, a.Window, a.Sequence, a.GrantID
+	if told == alreadyIssued {
+		r.earlier()
+	}
+}
+
+// differ says that both are known, and not the same.
+func differ[T comparable](a, b T) bool {
+	var unknown T
+	return a != unknown && b != unknown && a != b
+}
+
+const alreadyIssued = "already_issued"
+
+// earlier explains an already_issued: each person asks for one, so it can only be of a claim whose answer was lost. Where
+// the earlier grant was told with it, the person was granted that.
+func (r *Record) earlier() {
+	if r.Lost == 0 {
+		r.Broken = append(r.Broken, fmt.Sprintf("was told already_issued (sequence %d) at the first time of asking", r.Sequence))
+	}
+	if r.Sequence != 0 {
+		r.Outcome = client.Granted
+	}
+}
+
+func describe(outcome string, sequence int64, grantID string) string {
+	if sequence == 0 {
+		return outcome
+	}
+	return fmt.Sprintf("%s with sequence %d (grant %s)", outcome, sequence, grantID)
+}
+
+// problem sorts what is no decision: try again, follow the claim that is on its way, or give up.
+func (r *Record) problem(p *client.Problem, polling bool) (done bool, pause time.Duration) {
+	pause = p.RetryAfter
+	if pause == 0 {
+		pause = r.backoff()
+	}
+	switch {
+	case p.Name == "duplicate-request":
+		if p.ClaimID != "" {
+			r.ClaimID = p.ClaimID
+			return false, 0
+		}
+		return false, pause
+	case p.Name == "retired":
+		r.Outcome = "retired"
+		return true, 0
+	case p.Status >= 500 || p.Status == http.StatusTooManyRequests:
+		if !polling && p.Status != http.StatusTooManyRequests {
+			r.Lost++
+		}
+		return false, pause
+	}
+	return true, 0
+}
+
+func (r *Record) backoff() time.Duration {
+	return min(firstPause<<min(r.Requests-1, 10), maxPause)
+}
