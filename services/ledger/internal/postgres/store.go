@@ -1,0 +1,134 @@
+// Package postgres is where the ledger keeps what the journal says: definitions, grants, and for each partition of the
+// journal how far it has come.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Limits in time of what a ledger asks of Postgres.
+const (
+	connectTimeout = 5 * time.Second
+	// A ledger that is paused within a transaction holds its partition's row. Postgres ends such a session by itself, so
+	// that the next owner waits no longer than this.
+	writeTimeout = 30 * time.Second
+	idleTimeout  = 10 * time.Second
+	readTimeout  = 5 * time.Second
+)
+
+// ErrMoved says that a partition's row is not where the caller left it: another ledger has written, or the database was
+// restored. Nothing was changed; begin again from the row.
+var ErrMoved = errors.New("the partition's row in ledger_offsets has moved")
+
+// Place is how far a partition of the journal has been written.
+type Place struct {
+	Next          int64     // journal offset
+	HighestSource int64     // -1: none yet
+	Time          time.Time // of the record before Next; zero: none yet
+}
+
+// Store is safe for use by many goroutines. Readers have connections of their own, so that no query keeps the journal
+// waiting.
+type Store struct {
+	write, read *pgxpool.Pool
+	migrator    *pgx.ConnConfig
+}
+
+// New does not connect: Postgres may come later than the ledger.
+func New(databaseURL string) (*Store, error) {
+	s := &Store{}
+	// A migration may need longer than a batch, and the wait for the lock is no statement at all.
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	prepare(config, "firstcome-ledger-migrations", 0)
+	s.migrator = config
+	if s.write, err = pool(databaseURL, "firstcome-ledger", writeTimeout); err != nil {
+		return nil, err
+	}
+	if s.read, err = pool(databaseURL, "firstcome-ledger-read", readTimeout); err != nil {
+		s.write.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func pool(databaseURL, name string, statement time.Duration) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	prepare(config.ConnConfig, name, statement)
+	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+// prepare sets what the URL does not.
+func prepare(c *pgx.ConnConfig, name string, statement time.Duration) {
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	set := func(parameter, value string) {
+		if _, given := c.RuntimeParams[parameter]; !given {
+			c.RuntimeParams[parameter] = value
+		}
+	}
+	set("application_name", name)
+	set("idle_in_transaction_session_timeout", milliseconds(idleTimeout))
+	if statement > 0 {
+		set("statement_timeout", milliseconds(statement))
+	}
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+
+// Close waits for the connections that are in use.
+func (s *Store) Close() {
+	s.write.Close()
+	s.read.Close()
+}
+
+// Ping tells whether Postgres answers.
+func (s *Store) Ping(ctx context.Context) error { return s.read.Ping(ctx) }
+
+// Begin gives a partition's place, and makes its row where there is none.
+func (s *Store) Begin(ctx context.Context, partition int32) (Place, error) {
+	_, err := s.write.Exec(ctx, `INSERT INTO ledger_offsets (partition, next_offset, highest_source) VALUES ($1, 0, -1) ON CONFLICT DO NOTHING`, partition)
+	if err != nil {
+		return Place{}, err
+	}
+	return s.Place(ctx, partition)
+}
+
+// Place looks at a partition's row without locking it. ErrMoved where there is none.
+func (s *Store) Place(ctx context.Context, partition int32) (Place, error) {
+	return place(ctx, s.write, partition, "")
+}
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func place(ctx context.Context, q querier, partition int32, lock string) (Place, error) {
+	var p Place
+	var last *time.Time
+	err := q.QueryRow(ctx, `SELECT next_offset, highest_source, last_time FROM ledger_offsets WHERE partition = $1 `+lock, partition).
+		Scan(&p.Next, &p.HighestSource, &last)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Place{}, ErrMoved
+	}
+	if last != nil {
+		p.Time = last.UTC()
+	}
+	return p, err
+}
+
+func (p Place) equal(q Place) bool {
+	return p.Next == q.Next && p.HighestSource == q.HighestSource && p.Time.Equal(q.Time)
+}

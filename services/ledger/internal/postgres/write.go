@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/firstcome/firstcome/pkg/event"
+)
+
+// Batch is what a run of the journal leads to. No source comes twice in it.
+type Batch struct {
+	Partition   int32
+	From, To    Place
+	Definitions []event.CouponDefined
+	Grants      []event.CouponGranted
+}
+
+// Refused are the places of a batch's records that contradict what is stored: another record has that source, that
+// person, or that sequence.
+type Refused []event.Source
+
+// Write writes a batch and moves its partition from b.From to b.To, all or nothing, in one transaction that compares the
+// row before anything else. Where it is not at b.From: ErrMoved, and nothing was written. Any other error leaves open
+// whether the batch was written; asking again settles that, by ErrMoved.
+//
+// A record that is stored already is passed over. One that contradicts what is stored is given to refuse, and not
+// written; the transaction is committed only after refuse has returned nil.
+func (s *Store) Write(ctx context.Context, b Batch, refuse func(context.Context, Refused) error) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err := s.inTransaction(ctx, b, copyAll)
+	if !isUniqueViolation(err) {
+		return err
+	}
+	return s.inTransaction(ctx, b, func(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, error) {
+		written, refused, err := insertNew(ctx, tx, b)
+		if err != nil || len(refused) == 0 {
+			return written, err
+		}
+		return written, refuse(ctx, refused)
+	})
+}
+
+// A writer writes a batch's records and gives the grants that were not there before.
+type writer func(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, error)
+
+func (s *Store) inTransaction(ctx context.Context, b Batch, write writer) error {
+	return pgx.BeginFunc(ctx, s.write, func(tx pgx.Tx) error {
+		at, err := place(ctx, tx, b.Partition, "FOR UPDATE")
+		if err != nil {
+			return err
+		}
+		if !at.equal(b.From) {
+			return ErrMoved
+		}
+		written, err := write(ctx, tx, b)
+		if err != nil {
+			return err
+		}
+		return finish(ctx, tx, b, written)
+	})
+}
+
+// finish adds to the sums and moves the row, in one round trip.
+func finish(ctx context.Context, tx pgx.Tx, b Batch, written []event.CouponGranted) error {
+	var last *time.Time
+	if !b.To.Time.IsZero() {
+		last = &b.To.Time
+	}
+	batch := &pgx.Batch{}
+	for _, w := range sums(written) {
+		batch.Queue(addToWindow, w.couponID, w.window, w.granted, w.first, w.last)
+	}
+	batch.Queue(`UPDATE ledger_offsets SET next_offset = $2, highest_source = $3, last_time = $4 WHERE partition = $1`,
+		b.Partition, b.To.Next, b.To.HighestSource, last)
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+const addToWindow = `INSERT INTO coupon_windows AS w (coupon_id, "window", granted, first_requested_at, last_requested_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (coupon_id, "window") DO UPDATE SET granted = w.granted + excluded.granted,
+  first_requested_at = least(w.first_requested_at, excluded.first_requested_at),
+  last_requested_at = greatest(w.last_requested_at, excluded.last_requested_at)`
+
+type sum struct {
+	couponID, window string
+	granted          int64
+	first, last      time.Time
+}
+
+// sums are in one order, so that no two transactions can wait for each other.
+func sums(grants []event.CouponGranted) []sum {
+	type key struct{ couponID, window string }
+	at := make(map[key]int)
+	var all []sum
+	for _, g := range grants {
+		k := key{g.CouponID, g.Window}
+		i, ok := at[k]
+		if !ok {
+			i = len(all)
+			at[k] = i
+			all = append(all, sum{g.CouponID, g.Window, 0, g.RequestedAt, g.RequestedAt})
+		}
+		w := &all[i]
+		w.granted++
+		if g.RequestedAt.Before(w.first) {
+			w.first = g.RequestedAt
+		}
+		if g.RequestedAt.After(w.last) {
+			w.last = g.RequestedAt
+		}
+	}
+	slices.SortFunc(all, func(a, b sum) int {
+		if c := strings.Compare(a.couponID, b.couponID); c != 0 {
+			return c
+		}
+		return strings.Compare(a.window, b.window)
+	})
+	return all
+}
+
+func isUniqueViolation(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23505"
+}
+
+// copyAll is the ordinary way. The row is exact, so nothing of the batch can be there yet.
+func copyAll(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, error) {
+	if len(b.Definitions) > 0 {
+		rows := pgx.CopyFromSlice(len(b.Definitions), func(i int) ([]any, error) { return definitionRow(b.Definitions[i]), nil })
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"definitions"}, definitionColumns, rows); err != nil {
+			return nil, fmt.Errorf("copying definitions: %w", err)
+		}
+	}
+	if len(b.Grants) > 0 {
+		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"grants"}, grantColumns, newGrantRows(b.Grants)); err != nil {
+			return nil, fmt.Errorf("copying grants: %w", err)
+		}
+	}
+	return b.Grants, nil
+}
