@@ -54,6 +54,7 @@ CREATE TABLE coupon_windows (
     last_requested_at  timestamptz(3) NOT NULL,
     PRIMARY KEY (coupon_id, "window")
 ) WITH (fillfactor = 50);
+CREATE INDEX coupon_windows_window ON coupon_windows ("window", coupon_id); -- one day of all coupons
 
 -- +goose Down
 DROP TABLE coupon_windows, grants, definitions, ledger_offsets;
