@@ -41,14 +41,26 @@ func CheckUserID(id string) error {
 }
 
 func checkText(s string) error {
+	ascii := true
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return errControl
+		}
+		ascii = ascii && s[i] < utf8.RuneSelf
+	}
+	if ascii {
+		return nil
+	}
 	if !utf8.ValidString(s) {
 		return errors.New("must be UTF-8")
 	}
 	if strings.ContainsFunc(s, unicode.IsControl) {
-		return errors.New("must have no control characters")
+		return errControl
 	}
 	return nil
 }
+
+var errControl = errors.New("must have no control characters")
 
 // fails takes what is wrong with a member; the same checks serve reading and writing.
 type fails func(name, detail string)

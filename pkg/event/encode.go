@@ -118,8 +118,8 @@ func (m Meta) check() error {
 			errs = append(errs, errors.New("event: "+what))
 		}
 	}
-	need(m.ID != "" && isAttribute([]byte(m.ID)), "id must be UTF-8 without control characters")
-	need(m.Source != "" && isAttribute([]byte(m.Source)), "source must be a URI reference")
+	need(m.ID != "" && checkText(m.ID) == nil, "id must be UTF-8 without control characters")
+	need(m.Source != "" && checkText(m.Source) == nil, "source must be a URI reference")
 	need(writable(m.Time), "time must be within the years 0 to 9999")
 	need(m.CorrelationID == "" || isCorrelationID(m.CorrelationID), "correlation id must be at most 128 printable ASCII characters")
 	need(m.TraceParent == "" || isTraceParent(m.TraceParent), "traceparent must have the form of W3C Trace Context")

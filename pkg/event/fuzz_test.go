@@ -87,7 +87,9 @@ func FuzzParseObject(f *testing.F) {
 			return
 		}
 		var members map[string]any
-		if err := json.Unmarshal(b, &members); err != nil {
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.UseNumber()
+		if err := d.Decode(&members); err != nil {
 			t.Fatal(err)
 		}
 		for name, v := range members {
@@ -108,6 +110,7 @@ func strictly(b []byte) bool {
 	}
 	// encoding/json puts U+FFFD for a lone surrogate; those that were there before are counted.
 	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
 	type level struct {
 		names  map[string]bool // nil in an array
 		isName bool
@@ -118,6 +121,9 @@ func strictly(b []byte) bool {
 		token, err := d.Token()
 		if err == io.EOF {
 			break
+		}
+		if err != nil {
+			panic(err)
 		}
 		if s, ok := token.(string); ok {
 			replaced += strings.Count(s, "\ufffd")

@@ -1,10 +1,6 @@
 package event
 
-import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-)
+import "strings"
 
 // The headers, in the order in which they are written.
 const (
@@ -27,10 +23,10 @@ const (
 
 func notCloudEvent(detail string) error { return &DecodeError{ReasonNotCloudEvent, detail} }
 
-// attributes are the headers by what they mean. Index has the order of attributeNames.
-type attributes [len(attributeNames)]struct {
-	value   []byte
-	present bool
+// attributes are the values of the headers that we know, in the order of attributeNames.
+type attributes struct {
+	values  [len(attributeNames)]string
+	present [len(attributeNames)]bool
 }
 
 var attributeNames = [...]string{
@@ -59,40 +55,61 @@ func attributeAt(key string) int {
 	return -1
 }
 
-// readHeaders reads the attributes of a CloudEvent in binary content mode. A header that stands twice is refused: two
-// readers might take different ones. What is only for tracing never costs anyone a coupon: if it has not the form that
-// it should have, it is as if absent.
-func readHeaders(headers []Header) (Event, error) {
-	var all attributes
-	for _, h := range headers {
-		i := attributeAt(h.Key)
-		if i < 0 {
+// gather takes the attributes out of the headers, as copies in one piece of memory. A header that stands twice is
+// refused: two readers might take different ones.
+func gather(headers []Header) (all attributes, err error) {
+	var at [len(attributeNames)]int // its header, from 1
+	size := 0
+	for i := range headers {
+		a := attributeAt(headers[i].Key)
+		if a < 0 {
 			continue
 		}
-		if all[i].present {
-			return Event{}, notCloudEvent(h.Key + " stands twice")
+		if at[a] != 0 {
+			return all, notCloudEvent(headers[i].Key + " stands twice")
 		}
-		all[i].value, all[i].present = h.Value, true
+		at[a] = i + 1
+		size += len(headers[i].Value)
+	}
+	var text strings.Builder
+	text.Grow(size)
+	for a, i := range at {
+		if i == 0 {
+			continue
+		}
+		start := text.Len()
+		text.Write(headers[i-1].Value)
+		all.values[a], all.present[a] = text.String()[start:], true
+	}
+	return all, nil
+}
+
+// readHeaders reads a CloudEvent in binary content mode. What is only for tracing never costs anyone a coupon: if it has
+// not the form that it should have, it is as if absent.
+func readHeaders(headers []Header) (Event, error) {
+	all, err := gather(headers)
+	if err != nil {
+		return Event{}, err
 	}
 	if err := all.check(); err != nil {
 		return Event{}, err
 	}
 	e := Event{
-		Meta:    Meta{ID: string(all[atID].value), Source: string(all[atSource].value)},
-		Type:    knownType(all[atType].value),
-		Subject: string(all[atSubject].value),
+		Meta:    Meta{ID: all.values[atID], Source: all.values[atSource]},
+		Type:    all.values[atType],
+		Subject: all.values[atSubject],
 	}
-	if all[atTime].present {
-		t, ok := parseTime(string(all[atTime].value))
+	if all.present[atTime] {
+		t, ok := parseTime(all.values[atTime])
 		if !ok {
 			return Event{}, notCloudEvent(headerTime + " must be a time of RFC 3339")
 		}
 		e.Time = t
 	}
-	if v := string(all[atCorrelationID].value); isCorrelationID(v) {
+	if v := all.values[atCorrelationID]; isCorrelationID(v) {
 		e.CorrelationID = v
 	}
-	if v := string(all[atTraceParent].value); isTraceParent(v) {
+	if v := all.values[atTraceParent]; isTraceParent(v) {
 		e.TraceParent = v
 	}
 	return e, nil
@@ -100,23 +117,22 @@ func readHeaders(headers []Header) (Event, error) {
 
 // check holds what CloudEvents 1.0 demands of the attributes, and that the value is JSON.
 func (all *attributes) check() error {
-	media, _, _ := strings.Cut(string(all[atContentType].value), ";")
+	media, _, _ := strings.Cut(all.values[atContentType], ";")
 	media = strings.ToLower(strings.Trim(media, " \t"))
 	if strings.HasPrefix(media, "application/cloudevents") {
 		return notCloudEvent("structured mode; records are in binary mode")
 	}
-	if string(all[atSpecVersion].value) != specVersion {
+	if all.values[atSpecVersion] != specVersion {
 		return notCloudEvent(headerSpecVersion + " must be " + specVersion)
 	}
 	for i := atID; i <= atSubject; i++ {
-		a := all[i]
-		if i == atSubject && !a.present {
+		if i == atSubject && !all.present[i] {
 			continue // CloudEvents lets it away, and the value has the coupon id
 		}
-		if len(a.value) == 0 {
+		if all.values[i] == "" {
 			return notCloudEvent(attributeNames[i] + " is missing")
 		}
-		if !isAttribute(a.value) {
+		if checkText(all.values[i]) != nil {
 			return notCloudEvent(attributeNames[i] + " must be UTF-8 without control characters")
 		}
 	}
@@ -124,30 +140,6 @@ func (all *attributes) check() error {
 		return notCloudEvent(headerContentType + " must be " + contentType)
 	}
 	return nil
-}
-
-func isAttribute(v []byte) bool {
-	ascii := true
-	for _, c := range v {
-		if c < ' ' || c == 0x7f {
-			return false
-		}
-		ascii = ascii && c < utf8.RuneSelf
-	}
-	return ascii || utf8.Valid(v) && !strings.ContainsFunc(string(v), unicode.IsControl)
-}
-
-// knownType saves the allocation where the type is one of ours.
-func knownType(v []byte) string {
-	switch string(v) {
-	case TypeClaimRequested:
-		return TypeClaimRequested
-	case TypeCouponGranted:
-		return TypeCouponGranted
-	case TypeCouponDefined:
-		return TypeCouponDefined
-	}
-	return string(v)
 }
 
 func isCorrelationID(s string) bool {

@@ -37,7 +37,7 @@ type Object struct {
 	errors  *[]FieldError  // of the outermost: its list
 	list    []FieldError
 	missing bool       // stands for an object that is not there; says nothing more
-	room    [10]member // for as many members as our records have, to save an allocation
+	room    [4]member      // claims are most of what is read, and have two members
 }
 
 const manyMembers = 16

@@ -66,8 +66,9 @@ func BenchmarkSourceOf(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	claim := claimRecord(b)
-	m, err := aGrant().Message(journalMeta)
+	m, err := event.ClaimRequested{CouponID: "blackfriday-2026", UserID: "user-0000012345"}.Message(requestMeta)
+	claim := consumed(event.TopicRequests, published(b, m, err))
+	m, err = aGrant().Message(journalMeta)
 	grant := consumed(event.TopicGrants, published(b, m, err))
 	for _, c := range []struct {
 		name   string
