@@ -36,8 +36,8 @@ type Object struct {
 	path    string         // JSON pointer of this object, "#" for the outermost
 	errors  *[]FieldError  // of the outermost: its list
 	list    []FieldError
-	missing bool       // stands for an object that is not there; says nothing more
-	room    [4]member      // claims are most of what is read, and have two members
+	missing bool      // stands for an object that is not there; says nothing more
+	room    [4]member // claims are most of what is read, and have two members
 }
 
 const manyMembers = 16
