@@ -89,6 +89,7 @@ func TestDecode_NotCloudEvent(t *testing.T) {
 		{"source not UTF-8", header("ce_source", "/\xff"), no, "UTF-8"},
 		{"time that is none", header("ce_time", "yesterday"), no, "ce_time"},
 		{"time without offset", header("ce_time", "2026-11-22T09:00:00"), no, "ce_time"},
+		{"time in the year 10000 of UTC", header("ce_time", "9999-12-31T23:00:00-02:00"), no, "ce_time"},
 		{"empty time", header("ce_time", ""), no, "ce_time"},
 		{"no content type", without("content-type"), no, "content-type"},
 		{"another content type", header("content-type", "text/plain"), no, "content-type"},
