@@ -119,18 +119,30 @@ func TestMessage_Refuses(t *testing.T) {
 		"closing in the year 10000":             definition(func(d *event.CouponDefined) { d.ClosesAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
 		"rules 2":                               definition(func(d *event.CouponDefined) { d.Rules = 2 }),
 		"journal without its id":                definition(func(d *event.CouponDefined) { d.Source = &event.Source{Partition: 7, Offset: 1} }),
-		"another grant id":                      journal(func(g *event.CouponGranted) { g.GrantID = requestMeta.ID }),
-		"a grant id with another hash":          journal(func(g *event.CouponGranted) { g.GrantID = strings.Replace(g.GrantID, "456789", "000000", 1) }),
-		"another source":                        journal(func(g *event.CouponGranted) { g.Source.Offset++ }),
-		"sequence above the limit":              journal(func(g *event.CouponGranted) { g.Sequence = g.Limit + 1 }),
-		"user with a line break":                journal(func(g *event.CouponGranted) { g.UserID = "a\n" }),
-		"window no day":                         journal(func(g *event.CouponGranted) { g.Window = "today" }),
-		"requested in the year 1e6":             journal(func(g *event.CouponGranted) { g.RequestedAt = time.UnixMilli(1 << 50) }),
-		"no source":                             meta(func(m *event.Meta) { m.Source = "" }),
-		"id with a line break":                  meta(func(m *event.Meta) { m.ID = "a\r\n" }),
-		"traceparent without a form":            meta(func(m *event.Meta) { m.TraceParent = "x" }),
-		"correlation id too long":               meta(func(m *event.Meta) { m.CorrelationID = strings.Repeat("x", 129) }),
-		"time in the year 10000":                meta(func(m *event.Meta) { m.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
+		"journal with the id of another place": func() error {
+			d := aJournalDefinition()
+			d.Source.Offset++
+			_, err := d.Message(journalMeta)
+			return err
+		},
+		"journal from another partition": func() error {
+			m := journalMeta
+			m.Source = event.JournalSource(event.TopicRequests, 8)
+			_, err := aGrant().Message(m)
+			return err
+		},
+		"another grant id":             journal(func(g *event.CouponGranted) { g.GrantID = requestMeta.ID }),
+		"a grant id with another hash": journal(func(g *event.CouponGranted) { g.GrantID = strings.Replace(g.GrantID, "456789", "000000", 1) }),
+		"another source":               journal(func(g *event.CouponGranted) { g.Source.Offset++ }),
+		"sequence above the limit":     journal(func(g *event.CouponGranted) { g.Sequence = g.Limit + 1 }),
+		"user with a line break":       journal(func(g *event.CouponGranted) { g.UserID = "a\n" }),
+		"window no day":                journal(func(g *event.CouponGranted) { g.Window = "today" }),
+		"requested in the year 1e6":    journal(func(g *event.CouponGranted) { g.RequestedAt = time.UnixMilli(1 << 50) }),
+		"no source":                    meta(func(m *event.Meta) { m.Source = "" }),
+		"id with a line break":         meta(func(m *event.Meta) { m.ID = "a\r\n" }),
+		"traceparent without a form":   meta(func(m *event.Meta) { m.TraceParent = "x" }),
+		"correlation id too long":      meta(func(m *event.Meta) { m.CorrelationID = strings.Repeat("x", 129) }),
+		"time in the year 10000":       meta(func(m *event.Meta) { m.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
 	} {
 		if refused() == nil {
 			t.Errorf("%s was taken", name)
