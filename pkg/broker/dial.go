@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -19,6 +20,8 @@ import (
 // authentication.
 const dialTimeout = 5 * time.Second
 
+var errConnect = errors.New("connecting")
+
 // Dial connects to the broker at addr (host:port) and has TLS and SASL done
 // when it returns: the next bytes on the connection are a request's. Every
 // connection of this package, pooled or not, is made here, so that none is
@@ -28,7 +31,7 @@ func (c *Client) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	defer cancel()
 	conn, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errConnect, err)
 	}
 	// The deadline also ends a handshake whose context was cancelled.
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
@@ -38,7 +41,7 @@ func (c *Client) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("connecting to broker %s: %w", addr, err)
+		return nil, fmt.Errorf("%w: broker %s: %w", errConnect, addr, err)
 	}
 	return secured, nil
 }

@@ -40,6 +40,13 @@ var retriable = []error{
 	os.ErrDeadlineExceeded, context.DeadlineExceeded,
 }
 
+// NotSent reports that a request certainly never left for a broker: err comes
+// from before that, from finding or connecting to one.
+func NotSent(err error) bool {
+	return errors.Is(err, errConnect) || errors.Is(err, protocol.ErrNoTopic) ||
+		errors.Is(err, protocol.ErrNoPartition) || errors.Is(err, protocol.ErrNoLeader)
+}
+
 // Backoff waits longer with each try: from 50 ms, doubling, to a second, half
 // of it by chance, so that many who lost the same broker do not return at
 // once. The zero value is ready.

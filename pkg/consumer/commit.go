@@ -1,0 +1,54 @@
+package consumer
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The metadata of a group's offset: the highest source before that offset.
+const highestPrefix = "source="
+
+func formatHighest(highest int64) string {
+	if highest == NoSource {
+		return ""
+	}
+	return highestPrefix + strconv.FormatInt(highest, 10)
+}
+
+// parseHighest takes what others have committed for none.
+func parseHighest(metadata string) int64 {
+	digits, ok := strings.CutPrefix(metadata, highestPrefix)
+	if !ok {
+		return NoSource
+	}
+	highest, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || highest < 0 {
+		return NoSource
+	}
+	return highest
+}
+
+// commit moves the group's offset. Failing is no harm: the next one covers it.
+func (w *worker) commit(ctx context.Context) {
+	w.lastTime = time.Now()
+	if w.committed == w.next {
+		return
+	}
+	if err := w.assignment.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
+		if ctx.Err() == nil {
+			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
+		}
+		return
+	}
+	w.committed = w.next
+}
+
+// commitLast is for the next owner: without it, that one would handle the last
+// second's records again. The group waits for it, so it must not take long.
+func (w *worker) commitLast() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	w.commit(ctx)
+}

@@ -1,0 +1,201 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/firstcome/firstcome/pkg/broker"
+)
+
+// ErrRejoin is returned by an owner that has reason to think it is none any
+// more: the member joins the group again, which tells.
+var ErrRejoin = errors.New("join the group again")
+
+// GroupConfig says which group to join, for which topic.
+type GroupConfig struct {
+	Client  *broker.Client
+	GroupID string // full name
+	Topic   string // full name
+	// Log gets what goes wrong and is tried again; nil means slog.Default().
+	Log *slog.Logger
+	// SessionTimeout is how long a member that has crashed keeps its
+	// partitions; default and least 6 s, brokers refuse less.
+	SessionTimeout time.Duration
+	// Heartbeat is how often the group is asked whether it has changed;
+	// default 500 ms. Handing over takes about that long.
+	Heartbeat time.Duration
+	// RebalanceTimeout is how long the others wait for a member that does not
+	// let go of its partitions, before they go on without it; default 10 s.
+	RebalanceTimeout time.Duration
+}
+
+func (c *GroupConfig) defaults() error {
+	if c.Client == nil || c.GroupID == "" || c.Topic == "" {
+		return errors.New("consumer: a group needs a client, a group id and a topic")
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	c.Log = c.Log.With("group", c.GroupID, "topic", c.Topic)
+	c.SessionTimeout = max(c.SessionTimeout, 6*time.Second)
+	if c.Heartbeat <= 0 {
+		c.Heartbeat = 500 * time.Millisecond
+	}
+	if c.RebalanceTimeout <= 0 {
+		c.RebalanceTimeout = 10 * time.Second
+	}
+	return nil
+}
+
+// RunGroup joins a group and calls run for each partition that this member
+// owns, each in its own goroutine, until ctx ends; then it leaves the group.
+// It waits for topics and brokers that are not there.
+//
+// run's context ends when the partition is taken away: run must return soon
+// then, the others wait for it. Returning ErrRejoin makes the member join the
+// group again, with all its partitions. After any other error run is called
+// again, with growing waits, while the partition is owned; after nil it is
+// not called again for this ownership.
+//
+// Two members may believe for a moment that they own the same partition.
+func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context, a *Assignment) error) error {
+	if err := cfg.defaults(); err != nil {
+		return err
+	}
+	if err := waitForTopic(ctx, cfg); err != nil {
+		return err
+	}
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID:                     cfg.GroupID,
+		Brokers:                cfg.Client.Config().Brokers,
+		Dialer:                 cfg.Client.Dialer(),
+		Topics:                 []string{cfg.Topic},
+		HeartbeatInterval:      cfg.Heartbeat,
+		SessionTimeout:         cfg.SessionTimeout,
+		RebalanceTimeout:       cfg.RebalanceTimeout,
+		JoinGroupBackoff:       250 * time.Millisecond, // kafka-go's 5 s would delay the first join by 6 s
+		WatchPartitionChanges:  true,
+		PartitionWatchInterval: 5 * time.Second,
+		Timeout:                5 * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("joining group %s: %w", cfg.GroupID, err)
+	}
+	defer group.Close() // leaves, once all goroutines have returned
+	for {
+		generation, err := group.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			// Each try ends here, at most four a second: a coordinator that is
+			// loading says [14], [15] or [16] for a while.
+			cfg.Log.Warn("joining the group failed, trying again", "error", err)
+		default:
+			own(ctx, cfg, generation, run)
+		}
+	}
+}
+
+func waitForTopic(ctx context.Context, cfg GroupConfig) error {
+	var retry broker.Backoff
+	for {
+		_, err := cfg.Client.Partitions(ctx, cfg.Topic)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !broker.Retriable(err) {
+			return err
+		}
+		if retry.Tries()%10 == 0 {
+			cfg.Log.Info("waiting for the topic", "error", err)
+		}
+		if err := retry.Wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// own starts the goroutines of one generation.
+func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(context.Context, *Assignment) error) {
+	partitions := g.Assignments[cfg.Topic]
+	cfg.Log.Info("joined the group", "generation", g.ID, "partitions", len(partitions))
+	for _, p := range partitions {
+		a := &Assignment{client: cfg.Client, topic: cfg.Topic, partition: int32(p.ID), group: cfg.GroupID, generation: g.ID, memberID: g.MemberID}
+		g.Start(func(ended context.Context) {
+			// The generation's context has nothing of ctx: join them.
+			owned, cancel := context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(ended, cancel)()
+			keep(owned, cfg, a, run)
+		})
+	}
+}
+
+// keep calls run until the partition is taken away or run wants to rejoin; its
+// return ends the generation.
+func keep(ctx context.Context, cfg GroupConfig, a *Assignment, run func(context.Context, *Assignment) error) {
+	log := cfg.Log.With("partition", a.partition)
+	var retry broker.Backoff
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := run(ctx, a)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrRejoin):
+			log.Warn("joining the group again", "error", err)
+			retry.Wait(ctx) // not a tight loop, if it comes back at once
+			return
+		case err == nil:
+			<-ctx.Done()
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			retry.Reset()
+		}
+		log.Error("partition failed, running it again", "error", err)
+		if retry.Wait(ctx) != nil {
+			return
+		}
+	}
+}
+
+// Assignment is the ownership of one partition during one generation of the
+// group.
+type Assignment struct {
+	client     *broker.Client
+	topic      string
+	partition  int32
+	group      string
+	generation int32
+	memberID   string
+}
+
+// Partition is the number of the partition.
+func (a *Assignment) Partition() int32 { return a.partition }
+
+// Committed is what the group has committed for the partition, by whomever;
+// false where there is nothing.
+func (a *Assignment) Committed(ctx context.Context) (broker.Offset, bool, error) {
+	return a.client.Committed(ctx, a.group, a.topic, a.partition)
+}
+
+// Commit commits the next offset to be read, with a text of at most 4 KB. It
+// tries once. broker.ErrFenced means that the group has moved on; nothing was
+// committed then.
+func (a *Assignment) Commit(ctx context.Context, offset int64, metadata string) error {
+	return a.client.Commit(ctx, broker.Commit{
+		Group: a.group, Generation: a.generation, MemberID: a.memberID,
+		Topic: a.topic, Partition: a.partition,
+		Offset: broker.Offset{Offset: offset, Metadata: metadata},
+	})
+}

@@ -1,0 +1,154 @@
+package producer
+
+import (
+	"time"
+
+	"github.com/firstcome/firstcome/pkg/internal/recordbatch"
+)
+
+// batch is what one request carries, and all of its tries.
+type batch struct {
+	parts []part
+	since time.Time // of the oldest record
+	bytes []byte    // sealed; nil: to be encoded
+	count int
+	tries int
+	// maybe tells that a try may have reached the log: from then on the batch
+	// must not change.
+	maybe bool
+}
+
+// part is some messages of a call, in order.
+type part struct {
+	call    *call
+	from, n int
+}
+
+func (b *batch) add(c *call, n int) {
+	if len(b.parts) == 0 {
+		b.since = c.since
+	}
+	b.parts = append(b.parts, part{call: c, from: c.taken, n: n})
+	b.count += n
+}
+
+// launch is the moment before a try. As long as no try can have reached the
+// log, what belongs to callers who have given up is taken out. False where
+// nothing is left. After launch these calls count as sent.
+func (t *partition) launch(b *batch) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !b.maybe {
+		kept := b.parts[:0]
+		for _, part := range b.parts {
+			if part.call.gone {
+				b.count -= part.n
+				b.bytes = nil
+				continue
+			}
+			kept = append(kept, part)
+		}
+		clear(b.parts[len(kept):])
+		b.parts = kept
+	}
+	if len(b.parts) == 0 {
+		t.flying = nil
+		return false
+	}
+	for _, part := range b.parts {
+		part.call.sent = true
+	}
+	return true
+}
+
+// failed is the moment after a try that did not end the batch. Where no try
+// can have reached the log, callers may take their records back again.
+func (t *partition) failed(b *batch, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lastErr = err
+	if b.maybe {
+		return
+	}
+	for _, part := range b.parts {
+		part.call.sent = part.call.acked > 0
+	}
+}
+
+// acknowledge ends a batch that is in the log from offset on.
+func (t *partition) acknowledge(b *batch, offset int64, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flying, t.lastErr = nil, nil
+	for _, part := range b.parts {
+		c := part.call
+		for i := range part.n {
+			c.acks[part.from+i] = Ack{Partition: t.number, Offset: offset, AppendTime: at}
+			offset++
+		}
+		c.acked += part.n
+		if !c.gone && c.acked == len(c.messages) {
+			c.finish(nil)
+		}
+	}
+}
+
+// refuse ends a batch that is certainly not in the log; outcome is what the
+// callers get.
+func (t *partition) refuse(b *batch, outcome error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flying = nil
+	for _, part := range b.parts {
+		t.drop(part.call, outcome)
+	}
+}
+
+// drop ends a call whose remaining messages are not to be sent.
+func (t *partition) drop(c *call, err error) {
+	if len(t.queue) > 0 && t.queue[0] == c {
+		t.queue[0] = nil
+		t.queue = t.queue[1:]
+	}
+	if !c.gone {
+		c.gone = true
+		c.finish(err) // the last touch: the caller may use c for another call
+	}
+}
+
+// abandon ends what is left in the queue of a closed producer.
+func (t *partition) abandon() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for len(t.queue) > 0 {
+		c := t.queue[0]
+		err := ErrClosed
+		if c.sent {
+			err = ErrUnknownOutcome
+		}
+		t.drop(c, err)
+	}
+}
+
+// putBack returns the records of a batch to the head of the queue.
+func (t *partition) putBack(b *batch) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flying = nil
+	back := make([]*call, 0, len(b.parts)+len(t.queue))
+	for _, part := range b.parts {
+		c := part.call
+		for i := part.from; i < c.taken; i++ {
+			c.size += recordbatch.Size(&c.messages[i])
+		}
+		c.taken, c.sent = part.from, c.acked > 0
+		if c.gone && c.taken == 0 {
+			t.gone++
+		}
+		if len(t.queue) == 0 || t.queue[0] != c {
+			back = append(back, c)
+		}
+	}
+	t.queue = append(back, t.queue...)
+}
