@@ -103,7 +103,7 @@ func (c cluster) start(programs programs, port int, unsafe bool) (*process, erro
 		"timezone=UTC", "log_timezone=UTC", "logging_collector=off", "log_destination=stderr",
 	}
 	if unsafe {
-		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
+		settings = append(settings, "fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
 	}
 	args := []string{"-D", c.data()}
 	for _, s := range settings {

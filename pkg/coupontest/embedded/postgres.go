@@ -35,7 +35,8 @@ type PostgresConfig struct {
 	CacheDir string
 	// Repository is the Maven repository to fetch from. Default: Maven Central.
 	Repository string
-	// Unsafe gives up what makes data survive the death of the machine, for speed: tests only.
+	// Unsafe gives up what makes data survive the death of the machine (that of the server they do survive), for speed:
+	// tests only.
 	Unsafe bool
 }
 
@@ -44,8 +45,9 @@ type Postgres struct {
 	cluster cluster
 	process *process
 	lock    *folderLock
+	port    int
 	url     string
-	remove  []string // folders that end with it
+	remove  string // the folder to remove with it
 }
 
 // StartPostgres starts Postgres, having stopped the one that a killed run left in the same Dir, and returns when it
@@ -69,7 +71,7 @@ func startPostgres(ctx context.Context, cfg PostgresConfig) (_ *Postgres, err er
 		if cfg.Dir, err = os.MkdirTemp("", "firstcome-postgres-"); err != nil {
 			return nil, err
 		}
-		p.remove = append(p.remove, cfg.Dir)
+		p.remove = cfg.Dir
 	}
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, err
@@ -79,9 +81,6 @@ func startPostgres(ctx context.Context, cfg PostgresConfig) (_ *Postgres, err er
 	}
 	if p.cluster, err = openCluster(cfg.Dir); err != nil {
 		return nil, err
-	}
-	if len(p.remove) > 0 && p.cluster.home != cfg.Dir {
-		p.remove = append(p.remove, p.cluster.home)
 	}
 	if err := p.cluster.stopOrphan(); err != nil {
 		return nil, err
@@ -114,8 +113,7 @@ func (p *Postgres) run(ctx context.Context, programs programs, cfg PostgresConfi
 		if err != nil {
 			return err
 		}
-		p.process = process
-		p.url = p.cluster.url(port)
+		p.process, p.port, p.url = process, port, p.cluster.url(port)
 		if err = p.cluster.waitReady(ctx, process); err == nil {
 			return nil
 		}
@@ -152,6 +150,9 @@ func (p *Postgres) createDatabase(ctx context.Context) error {
 // URL is the address of the database "firstcome", whose owner may do everything. It contains a password.
 func (p *Postgres) URL() string { return p.url }
 
+// Port is where it listens, on 127.0.0.1.
+func (p *Postgres) Port() int { return p.port }
+
 // DataDir is where the data really are.
 func (p *Postgres) DataDir() string { return p.cluster.data() }
 
@@ -168,15 +169,15 @@ func (p *Postgres) Close() error {
 		err = p.process.stop()
 	}
 	p.lock.release()
-	for _, dir := range p.remove {
-		err = errors.Join(err, os.RemoveAll(dir))
+	if p.remove != "" {
+		err = errors.Join(err, RemovePostgres(p.remove))
 	}
 	return err
 }
 
-// StopPostgres stops the server that a killed run left in dir, and does nothing where there is none. It refuses to touch
-// one whose process lives.
-func StopPostgres(dir string) error {
+// RemovePostgres removes dir with its data, wherever they are, after stopping the server that a killed run left there. It
+// refuses while the process that started the server lives.
+func RemovePostgres(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -189,7 +190,10 @@ func StopPostgres(dir string) error {
 	if err != nil {
 		return err
 	}
-	return c.stopOrphan()
+	if err := c.stopOrphan(); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(c.home), os.RemoveAll(dir))
 }
 
 func freePort() (int, error) {

@@ -6,6 +6,9 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
+// RedisVersion names the fake and its version, as pinned in go.mod.
+const RedisVersion = "miniredis v2.40.0"
+
 // Redis is a running miniredis. It starts empty, always.
 type Redis struct {
 	server *miniredis.Miniredis

@@ -1,0 +1,24 @@
+// Package coupontest gives tests a Kafka, a Redis and a Postgres.
+//
+//	func TestMain(m *testing.M) { coupontest.Main(m) }
+//
+//	func TestClaim(t *testing.T) {
+//		t.Parallel()
+//		servers := coupontest.Start(t, coupontest.Kafka, coupontest.Redis)
+//		servers.CreateTopics(t, 4)
+//		// servers.Brokers, servers.TopicPrefix, servers.RedisAddr, servers.RedisPrefix
+//	}
+//
+// Each test binary has one server of each, started when a test first needs it; each test has a topic prefix, a Redis prefix
+// and a database of its own, so tests run side by side. What a test made is dropped when it ends. A test that breaks
+// servers asks for its own by StartAlone.
+//
+// The environment decides which servers, and the same tests run on each kind:
+//
+//	COUPONTEST_SERVERS=embedded    (default) kfake and miniredis in the process, a real Postgres beside it
+//	COUPONTEST_SERVERS=containers  apache/kafka:4.3.1, redis:8.0, postgres:17; fails where no engine answers
+//	COUPONTEST_SERVERS=attach      those of KAFKA_BROKERS, REDIS_ADDR and DATABASE_URL (a role that may create databases)
+//
+// Nothing is left behind when the test binary panics, is killed or runs into its time-out: a process beside it, the
+// reaper, sees it end and stops what it started.
+package coupontest

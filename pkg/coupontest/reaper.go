@@ -1,0 +1,105 @@
+package coupontest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+
+	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
+)
+
+// A test binary that panics, is killed or runs into its time-out can't tidy up. So a second process of the same program
+// reads from a pipe what was started, and when the pipe ends without a word of dismissal, it stops all that. (Ryuk does so
+// for containers only, and its image can't always be had.)
+const (
+	reaperVariable = "COUPONTEST_REAPER"
+	reapPostgres   = "postgres"   // and the data folder
+	reapContainers = "containers" // and the label's value
+	reapDismissed  = "dismissed"
+)
+
+type reaper struct {
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	pipe io.WriteCloser
+}
+
+// watch says that something is about to be started.
+func (r *reaper) watch(what, name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !mainRan { // not a test binary: who calls Describe sees to it himself
+		return nil
+	}
+	if r.cmd == nil {
+		if err := r.spawn(); err != nil {
+			return fmt.Errorf("start the reaper: %w", err)
+		}
+	}
+	_, err := fmt.Fprintln(r.pipe, what, name)
+	return err
+}
+
+// spawn starts the second process in a group of its own (a ^C is not for it) and without our output, whose end `go test`
+// waits for.
+func (r *reaper) spawn() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, "-test.run=^$")
+	cmd.Env = append(os.Environ(), reaperVariable+"=1")
+	detach(cmd)
+	if r.pipe, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	r.cmd = cmd
+	return nil
+}
+
+// dismiss ends the second process: everything has been stopped.
+func (r *reaper) dismiss() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cmd == nil {
+		return nil
+	}
+	if _, err := fmt.Fprintln(r.pipe, reapDismissed); err != nil {
+		return err
+	}
+	if err := r.pipe.Close(); err != nil {
+		return err
+	}
+	return r.cmd.Wait()
+}
+
+func reaping() bool { return os.Getenv(reaperVariable) != "" }
+
+// reap is the second process. It can tell nobody of its problems.
+func reap(in io.Reader) {
+	watched := map[string][]string{}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		what, name, _ := strings.Cut(lines.Text(), " ")
+		if what == reapDismissed {
+			return
+		}
+		watched[what] = append(watched[what], name)
+	}
+	for _, label := range watched[reapContainers] {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		_ = removeContainers(ctx, label)
+		cancel()
+	}
+	for _, dir := range watched[reapPostgres] {
+		_ = embedded.RemovePostgres(dir)
+	}
+}
