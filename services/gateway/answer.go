@@ -1,0 +1,159 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/lifecycle"
+	"github.com/firstcome/firstcome/internal/problem"
+	"github.com/firstcome/firstcome/internal/telemetry"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway/internal/redisstore"
+)
+
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+func timeText(m fcfs.Millis) string {
+	if m == 0 {
+		return ""
+	}
+	return m.Time().Format(timeLayout)
+}
+
+// claimBody is the body of every answer about a claim that is no problem.
+type claimBody struct {
+	ClaimID  string `json:"claim_id"`
+	CouponID string `json:"coupon_id"`
+	Status   string `json:"status"` // pending, granted, refused
+	Outcome  string `json:"outcome,omitempty"`
+	Position int64  `json:"position,omitempty"`
+
+	Window      *string    `json:"window,omitempty"`
+	Sequence    int64      `json:"sequence,omitempty"`
+	GrantID     string     `json:"grant_id,omitempty"`
+	RequestedAt string     `json:"requested_at,omitempty"`
+	Grant       *grantBody `json:"grant,omitempty"` // the earlier one, with already_issued
+}
+
+type grantBody struct {
+	GrantID  string `json:"grant_id"`
+	Sequence int64  `json:"sequence"`
+	Window   string `json:"window"`
+}
+
+func (l *requestsLog) grant(t ticket, window string, e fcfs.Entry) grantBody {
+	return grantBody{fcfs.GrantID(l.topic, fcfs.Source{Partition: t.Partition, Offset: e.Offset}), e.Sequence, window}
+}
+
+func withGrant(p *problem.Problem, l *requestsLog, t ticket, window string, e *fcfs.Entry) *problem.Problem {
+	if e == nil {
+		return p
+	}
+	return p.With("grant", l.grant(t, window, *e))
+}
+
+func (s *Service) claimBody(l *requestsLog, t ticket, v verdict) claimBody {
+	b := claimBody{ClaimID: s.sealer.Seal(t), CouponID: t.CouponID, Status: "pending", Position: v.Position}
+	switch v.Outcome {
+	case fcfs.None:
+		return b
+	case fcfs.Granted:
+		g := l.grant(t, v.Window, *v.Entry)
+		b.Status, b.Window, b.Sequence, b.GrantID, b.RequestedAt = "granted", &g.Window, g.Sequence, g.GrantID, timeText(t.AppendTime)
+		return b
+	}
+	b.Status, b.Outcome = "refused", v.Outcome.String()
+	if v.Entry != nil {
+		g := l.grant(t, v.Window, *v.Entry)
+		b.Grant = &g
+	}
+	return b
+}
+
+// answerPost answers a claim that is in the log.
+func (s *Service) answerPost(w http.ResponseWriter, l *requestsLog, t ticket, v verdict) error {
+	body := s.claimBody(l, t, v)
+	switch v.Outcome {
+	case fcfs.Granted:
+		return writeJSON(w, http.StatusOK, body)
+	case fcfs.None:
+		w.Header().Set("Location", "/v1/claims/"+body.ClaimID)
+		w.Header().Set("Retry-After", "1")
+		return writeJSON(w, http.StatusAccepted, body)
+	}
+	return withGrant(refused(v.Outcome), l, t, v.Window, v.Entry).With("claim_id", body.ClaimID)
+}
+
+// getClaim is for whoever holds the id: nobody can guess one.
+func (s *Service) getClaim(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	t, err := s.sealer.Open(id)
+	if err != nil {
+		return problem.New(problem.UnknownClaim, "")
+	}
+	telemetry.Annotate(r.Context(), slog.String("claim", telemetry.Hash(id)))
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	if t.Partition != event.Partition(t.CouponID, l.Count()) {
+		return problem.New(problem.UnknownClaim, "")
+	}
+	v, err := s.look(r.Context(), l, t)
+	if err != nil {
+		return unavailable("the claim is in the log, and its answer cannot be read right now", err)
+	}
+	switch v.Outcome {
+	case fcfs.None:
+		w.Header().Set("Retry-After", "1")
+	case fcfs.Retired:
+		return refused(v.Outcome).With("claim_id", id)
+	}
+	return writeJSON(w, http.StatusOK, s.claimBody(l, t, v))
+}
+
+// look tells what is known about a claim right now.
+func (s *Service) look(ctx context.Context, l *requestsLog, t ticket) (verdict, error) {
+	heard, err := l.Heard(ctx, t.Partition) // before the read: what is heard of after it may be newer
+	if err != nil {
+		return verdict{}, err
+	}
+	r, err := s.store.Read(ctx, redisstore.Question{
+		Partition: t.Partition, CouponID: t.CouponID, UserID: t.UserID, Window: windowOf(t),
+	})
+	if err != nil {
+		return verdict{}, err
+	}
+	l.Hear(t.Partition, r.Progress.Offset)
+	return judge(t, r, heard), nil
+}
+
+// await looks each time that progress has reached the claim, until the answer is final, the time is over, the person has
+// gone or the gateway stops. What it can't read in time is pending, and with an unknown position.
+func (s *Service) await(ctx context.Context, l *requestsLog, t ticket, place *waiter, until time.Time) (v verdict) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	for last := false; ; {
+		s.waiters.Wait(place, t.Partition, t.Offset)
+		if last || l.heard[t.Partition].Load() >= t.Offset {
+			if seen, err := s.look(ctx, l, t); err == nil {
+				v = seen
+			}
+		}
+		if last || v.Outcome != fcfs.None {
+			return v
+		}
+		select {
+		case <-place.C:
+		case <-timer.C:
+			last = true
+		case <-lifecycle.Draining(ctx):
+			last = true
+		case <-ctx.Done():
+			return v
+		}
+	}
+}

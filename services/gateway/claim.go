@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/problem"
+	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/internal/telemetry"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway/internal/redisstore"
+)
+
+// postClaim keeps the order of checks of the design: who asks (and how often: rate limits belong here); what is asked
+// (and whether it was asked before under this key: Idempotency-Key belongs after the parsing); then, in one script, the
+// guard and the rules; then the append.
+func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
+	began := time.Now()
+	if _, err := s.authorize(r, s.cfg.ClaimTokens, s.cfg.AdminTokens); err != nil {
+		return err
+	}
+	couponID := r.PathValue("id")
+	if event.CheckCouponID(couponID) != nil {
+		return refused(fcfs.UnknownCoupon)
+	}
+	userID, err := readClaim(w, r)
+	if err != nil {
+		return err
+	}
+	telemetry.Annotate(r.Context(), slog.String("coupon", telemetry.Hash(couponID)), slog.String("user", telemetry.Hash(userID)))
+	log, err := s.open()
+	if err != nil {
+		return err
+	}
+	t := ticket{Partition: event.Partition(couponID, log.Count()), CouponID: couponID, UserID: userID}
+	var place *waiter
+	wait := preferredWait(r.Header)
+	if wait > 0 {
+		if p, free := s.waiters.Reserve(); free {
+			place = p
+			defer s.waiters.Leave(p)
+		}
+	}
+	passed, err := s.admit(r.Context(), log, t)
+	if err != nil {
+		return err
+	}
+	if t, err = s.append(r.Context(), log, t, passed); err != nil {
+		return err
+	}
+	v := verdict{Position: t.Offset - passed.progress}
+	if place != nil {
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		v = s.await(r.Context(), log, t, place, began.Add(wait))
+	}
+	return s.answerPost(w, log, t, v)
+}
+
+func readClaim(w http.ResponseWriter, r *http.Request) (userID string, err error) {
+	o, err := readObject(w, r)
+	if err != nil {
+		return "", err
+	}
+	userID = o.String("user_id", true)
+	if len(o.Errors()) == 0 {
+		if err := event.CheckUserID(userID); err != nil {
+			o.Fail("user_id", err.Error())
+		}
+	}
+	return userID, finish(o)
+}
+
+// pass is what a claim that was let through has in hand.
+type pass struct {
+	knock    redisstore.Knock
+	window   string // of its guard
+	progress int64  // of the partition, just before
+}
+
+// admit lets a claim through to the log, or refuses it. Whoever is let through has the guard.
+func (s *Service) admit(ctx context.Context, log *requestsLog, t ticket) (pass, error) {
+	if err := s.shed(log, t.Partition); err != nil {
+		return pass{}, err
+	}
+	heard, err := log.Heard(ctx, t.Partition)
+	if err != nil {
+		s.count("failed")
+		return pass{}, unavailable("the log cannot be reached", err)
+	}
+	knock := redisstore.Knock{
+		Partition: t.Partition, CouponID: t.CouponID, UserID: t.UserID,
+		Heard: heard, Token: newToken(), Guard: guardPending, Rules: ruling(fcfs.FromTime(s.now())),
+	}
+	door, err := s.store.Admit(ctx, knock)
+	switch {
+	case err != nil:
+		s.count("failed")
+		s.releases.Go(func() { s.abandon(ctx, knock, door.Window) }) // the call may have been made all the same
+		return pass{}, unavailable("claims cannot be checked right now", err)
+	case door.Held != "":
+		s.count("held")
+		return pass{}, s.duplicate(t, door.Held)
+	}
+	log.Hear(t.Partition, door.Progress.Offset)
+	if door.Refused != fcfs.None {
+		s.count(door.Refused.String())
+		return pass{}, withGrant(refused(door.Refused), log, t, door.Window, door.Entry)
+	}
+	return pass{knock, door.Window, door.Progress.Offset}, nil
+}
+
+// shed turns a claim away at once where it could only wait: the people who are already waiting come first.
+func (s *Service) shed(log *requestsLog, partition int32) error {
+	switch {
+	case !s.redis.Up() || !s.brokers.Up():
+	case log.producer.OldestUnacknowledged(partition) > shedAfter:
+	default:
+		return nil
+	}
+	s.count("shed")
+	return unavailable("no claims can be taken right now", nil)
+}
+
+// duplicate is said to somebody whose guard is held: by a claim that is in the log, or one on its way there.
+func (s *Service) duplicate(t ticket, guard string) error {
+	p := problem.New(problem.DuplicateRequest, "this person asked for this coupon a moment ago")
+	held, err := redislayout.ParseTicket(guard)
+	if err != nil || held.Partition != t.Partition {
+		return p.After(time.Second)
+	}
+	t.Offset, t.AppendTime = held.Offset, held.AppendTime
+	return p.With("claim_id", s.sealer.Seal(t))
+}
+
+// append puts the claim into the log, and its place there into the guard; on failure the guard is given up. It does not
+// end with the person's connection: a claim on its way is a claim.
+func (s *Service) append(ctx context.Context, log *requestsLog, t ticket, p pass) (ticket, error) {
+	ctx = context.WithoutCancel(ctx)
+	at, err := s.publish(ctx, log, event.ClaimRequested{CouponID: t.CouponID, UserID: t.UserID}.Message)
+	if err != nil {
+		s.count("failed")
+		s.abandon(ctx, p.knock, p.window)
+		return t, unavailable("the claim may not have been taken: ask again, you cannot get two", err)
+	}
+	s.count("appended")
+	t.Offset, t.AppendTime = at.Offset, at.AppendTime
+	if _, err := s.store.Settle(ctx, p.knock, p.window, at, guardHeld); err != nil {
+		// The claim is in the log: a click too early is let through, and the log refuses it.
+		s.log.Warn("a guard could not be settled", "error", err.Error())
+	}
+	return t, nil
+}
+
+// publish appends a record and waits until all in-sync replicas have it.
+func (s *Service) publish(ctx context.Context, log *requestsLog, encode func(event.Meta) (event.Message, error)) (redislayout.Ticket, error) {
+	m, err := encode(event.Meta{
+		Source: "/firstcome/gateway", Time: time.Now(),
+		CorrelationID: telemetry.CorrelationID(ctx), TraceParent: telemetry.TraceParent(ctx),
+	})
+	if err != nil {
+		return redislayout.Ticket{}, err
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, appendDeadline)
+	defer cancel()
+	ack, err := log.producer.Publish(ctx, m)
+	s.metrics.append.Observe(time.Since(began).Seconds())
+	if err != nil {
+		return redislayout.Ticket{}, err
+	}
+	appended := ack.AppendTime
+	if !log.brokerTime {
+		appended = m.Time
+	}
+	return redislayout.Ticket{Partition: ack.Partition, Offset: ack.Offset, AppendTime: fcfs.FromTime(appended)}, nil
+}
+
+// abandon gives up a guard. What cannot be given up goes by itself, a few seconds later.
+func (s *Service) abandon(ctx context.Context, k redisstore.Knock, window string) {
+	if err := s.store.Release(context.WithoutCancel(ctx), k, window); err != nil {
+		s.log.Warn("a guard could not be released", "error", err.Error())
+	}
+}
+
+func (s *Service) count(result string) { s.metrics.claims.WithLabelValues(result).Inc() }
+
+func newToken() string {
+	var random [12]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return redislayout.PendingMark + hex.EncodeToString(random[:])
+}

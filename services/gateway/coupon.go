@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/lifecycle"
+	"github.com/firstcome/firstcome/internal/problem"
+	"github.com/firstcome/firstcome/internal/telemetry"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway/internal/redisstore"
+)
+
+type couponBody struct {
+	CouponID      string      `json:"coupon_id"`
+	Limit         int64       `json:"limit"`
+	Granted       int64       `json:"granted"`
+	Remaining     int64       `json:"remaining"`
+	Status        string      `json:"status"`
+	Window        fcfs.Window `json:"window"`
+	CurrentWindow string      `json:"current_window"`
+	TimeZone      string      `json:"time_zone"`
+	OpensAt       string      `json:"opens_at,omitempty"`
+	ClosesAt      string      `json:"closes_at,omitempty"`
+}
+
+// describe tells what a coupon is at a time; the counters of the reading are those of that time's window. It is for
+// people to look at: no claim is ever decided by it.
+func describe(r redisstore.Reading, now fcfs.Millis) couponBody {
+	d := r.Definitions[len(r.Definitions)-1].Definition
+	return couponBody{
+		CouponID: d.CouponID, Limit: d.Limit, Granted: r.Granted, Remaining: max(0, d.Limit-r.Granted),
+		Status: status(d, r.Granted, now), Window: d.Window, CurrentWindow: r.Window, TimeZone: d.TimeZone,
+		OpensAt: timeText(d.OpensAt), ClosesAt: timeText(d.ClosesAt),
+	}
+}
+
+func status(d fcfs.Definition, granted int64, now fcfs.Millis) string {
+	switch _, refused := d.Admit(now, now); {
+	case refused == fcfs.Closed:
+		return "closed"
+	case refused == fcfs.NotOpen:
+		return "scheduled"
+	case granted >= d.Limit:
+		return "sold_out"
+	}
+	return "open"
+}
+
+// ask is what to read of a coupon at a time.
+func (l *requestsLog) ask(couponID string, now fcfs.Millis) redisstore.Question {
+	return redisstore.Question{
+		Partition: event.Partition(couponID, l.Count()), CouponID: couponID,
+		Window: func(definitions []fcfs.Defined) string {
+			if len(definitions) == 0 {
+				return ""
+			}
+			return definitions[len(definitions)-1].WindowAt(now)
+		},
+	}
+}
+
+var errBehind = unavailable("the state of the coupons is being restored", nil)
+
+// read reads a coupon from a state that is not older than what was heard.
+func (s *Service) read(ctx context.Context, l *requestsLog, couponID string, now fcfs.Millis) (redisstore.Reading, error) {
+	q := l.ask(couponID, now)
+	heard, err := l.Heard(ctx, q.Partition)
+	if err != nil {
+		return redisstore.Reading{}, unavailable("the log cannot be reached", err)
+	}
+	r, err := s.store.Read(ctx, q)
+	if err != nil {
+		return r, unavailable("coupons cannot be read right now", err)
+	}
+	l.Hear(q.Partition, r.Progress.Offset)
+	if r.Progress.Offset < heard {
+		return r, errBehind
+	}
+	return r, nil
+}
+
+func (s *Service) getCoupon(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	if event.CheckCouponID(id) != nil {
+		return refused(fcfs.UnknownCoupon)
+	}
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	now := fcfs.FromTime(s.now())
+	coupon, err := s.read(r.Context(), l, id, now)
+	if err != nil {
+		return err
+	}
+	if len(coupon.Definitions) == 0 {
+		return refused(fcfs.UnknownCoupon)
+	}
+	return writeJSON(w, http.StatusOK, describe(coupon, now))
+}
+
+// putCoupon defines a coupon, or defines it anew. Whether that takes effect is decided by the log, as everything is.
+func (s *Service) putCoupon(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.authorize(r, s.cfg.AdminTokens, s.cfg.ClaimTokens); err != nil {
+		return err
+	}
+	d, err := readDefinition(w, r)
+	if err != nil {
+		return err
+	}
+	telemetry.Annotate(r.Context(), slog.String("coupon", telemetry.Hash(d.CouponID)))
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	place, free := s.waiters.Reserve()
+	if !free {
+		return unavailable("too many are waiting", nil)
+	}
+	defer s.waiters.Leave(place)
+	until := time.Now().Add(outcomeWait)
+	if err := s.shed(l, event.Partition(d.CouponID, l.Count())); err != nil {
+		return err
+	}
+	at, err := s.publish(context.WithoutCancel(r.Context()), l, defined(d).Message)
+	if err != nil {
+		return unavailable("the definition may not have been taken: put it again", err)
+	}
+	outcome, coupon := s.awaitDefinition(r.Context(), l, d, at.Offset, place, until)
+	return s.answerPut(w, d.CouponID, outcome, coupon)
+}
+
+func (s *Service) answerPut(w http.ResponseWriter, couponID string, outcome fcfs.Outcome, coupon redisstore.Reading) error {
+	switch outcome {
+	case fcfs.Created:
+		w.Header().Set("Location", "/v1/coupons/"+couponID)
+		return writeJSON(w, http.StatusCreated, describe(coupon, fcfs.FromTime(s.now())))
+	case fcfs.Changed:
+		return writeJSON(w, http.StatusOK, describe(coupon, fcfs.FromTime(s.now())))
+	case fcfs.Conflict:
+		return problem.New(problem.DefinitionConflict, "window and time zone cannot change once a coupon was granted")
+	case fcfs.Retired:
+		return problem.New(problem.Retired, "the coupon closed more than a day ago, and cannot come back")
+	case fcfs.Invalid:
+		return problem.InvalidFields(problem.FieldError{
+			Parameter: "id", Detail: fmt.Sprintf("has %d definitions, and may have no more", fcfs.MaxDefinitions),
+		})
+	case fcfs.None:
+		return unavailable("the definition is in the log, and not yet decided", nil)
+	}
+	return problem.New(problem.Internal, "").Because(fmt.Errorf("a definition with outcome %s", outcome))
+}
+
+func readDefinition(w http.ResponseWriter, r *http.Request) (fcfs.Definition, error) {
+	d := fcfs.Definition{CouponID: r.PathValue("id"), Rules: fcfs.RulesVersion}
+	if err := event.CheckCouponID(d.CouponID); err != nil {
+		return d, problem.InvalidFields(problem.FieldError{Parameter: "id", Detail: err.Error()})
+	}
+	o, err := readObject(w, r)
+	if err != nil {
+		return d, err
+	}
+	text := func(name, otherwise string) string {
+		if o.Has(name) {
+			return o.String(name, false)
+		}
+		return otherwise
+	}
+	d.Limit = o.Int("limit", true, 1, fcfs.MaxLimit)
+	d.Window, d.TimeZone = fcfs.Window(text("window", string(fcfs.WindowNone))), text("time_zone", "UTC")
+	d.OpensAt, d.ClosesAt = fcfs.FromTime(o.Time("opens_at")), fcfs.FromTime(o.Time("closes_at"))
+	known := map[string]bool{}
+	for _, e := range o.Errors() {
+		known[e.Pointer] = true
+	}
+	for _, p := range d.Validate() {
+		if !known["#/"+p.Member] {
+			o.Fail(p.Member, p.Detail)
+		}
+	}
+	var invalid event.FieldErrors
+	if _, err := defined(d).Message(event.Meta{Source: "/"}); len(o.Errors()) == 0 && errors.As(err, &invalid) {
+		for _, e := range invalid { // what records can't hold, though the rules would take it
+			o.Fail(e.Pointer[len("#/"):], e.Detail)
+		}
+	}
+	return d, finish(o)
+}
+
+func defined(d fcfs.Definition) event.CouponDefined {
+	return event.CouponDefined{
+		CouponID: d.CouponID, Limit: d.Limit, Window: string(d.Window), TimeZone: d.TimeZone,
+		OpensAt: d.OpensAt.Time(), ClosesAt: d.ClosesAt.Time(), Rules: d.Rules,
+	}
+}
+
+// judgeDefinition tells what the log decided about a definition from one atomic reading: None while it is pending. One
+// that took effect stands among the definitions for ever; why another did not is found by the rules themselves.
+func judgeDefinition(d fcfs.Definition, offset int64, r redisstore.Reading, heard int64) fcfs.Outcome {
+	if r.Progress.Offset < offset || r.Progress.Offset < heard {
+		return fcfs.None
+	}
+	before := 0
+	for _, other := range r.Definitions {
+		if other.Offset == offset && before == 0 {
+			return fcfs.Created
+		}
+		if other.Offset == offset {
+			return fcfs.Changed
+		}
+		if other.Offset < offset {
+			before++
+		}
+	}
+	if before == 0 {
+		return fcfs.Retired // cannot be: the first definition always takes effect
+	}
+	old := r.Definitions[before-1].Definition
+	return fcfs.Redefine(&old, before, r.Total > 0, d, r.Progress.LogTime)
+}
+
+// awaitDefinition waits until the log has decided. None: it has not, or nobody can tell.
+func (s *Service) awaitDefinition(ctx context.Context, l *requestsLog, d fcfs.Definition, offset int64, place *waiter,
+	until time.Time) (fcfs.Outcome, redisstore.Reading) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	q := l.ask(d.CouponID, fcfs.FromTime(s.now()))
+	for {
+		s.waiters.Wait(place, q.Partition, offset)
+		if heard := l.heard[q.Partition].Load(); heard >= offset {
+			r, err := s.store.Read(ctx, q)
+			if outcome := judgeDefinition(d, offset, r, heard); err == nil && outcome != fcfs.None {
+				return outcome, r
+			}
+		}
+		select {
+		case <-place.C:
+		case <-timer.C:
+			return fcfs.None, redisstore.Reading{}
+		case <-lifecycle.Draining(ctx):
+			return fcfs.None, redisstore.Reading{}
+		case <-ctx.Done():
+			return fcfs.None, redisstore.Reading{}
+		}
+	}
+}

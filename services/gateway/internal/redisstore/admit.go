@@ -1,0 +1,131 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/redislayout"
+)
+
+// Knock is one claim at the door.
+type Knock struct {
+	Partition int32
+	CouponID  string
+	UserID    string
+	// Heard is the highest progress that is known to have been reached: a state below it refuses nobody.
+	Heard int64
+	// Token is what the guard holds while the claim is on its way to the log: "?" and something random.
+	Token string
+	// Guard is for how long it does so at most.
+	Guard time.Duration
+	// Rules applies the rules about time to the definition in force; nil where the coupon has none.
+	Rules func(*fcfs.Definition) Ruling
+}
+
+// Ruling is what the rules about time say: the window, whether the claim is refused already (else None), and whether it
+// is so near a border of time that only the log can tell.
+type Ruling struct {
+	Window  string
+	Refused fcfs.Outcome
+	Near    bool
+}
+
+// Door is the answer. Just one of these: Held is the guard that somebody else holds; Refused is an early refusal, by a
+// state not older than Patience; else the guard is taken and the claim may be appended.
+type Door struct {
+	Held     string
+	Refused  fcfs.Outcome
+	Entry    *fcfs.Entry // with AlreadyIssued
+	Window   string
+	Progress redislayout.Progress
+}
+
+// tries bounds how often a claim begins again because its coupon was defined anew meanwhile.
+const tries = 4
+
+// Admit looks at the guard, then at the rules in their order, and takes the guard, all in one atomic call. Called again
+// with the same token it finds its own guard and passes. With an error the guard of Door.Window may have been taken.
+func (s *Store) Admit(ctx context.Context, k Knock) (Door, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	coupon := s.known.get(k.CouponID)
+	for try := 1; ; try++ {
+		if try == tries {
+			k.Heard = math.MaxInt64 >> 10 // no rules then: whoever defines so fast leaves the decision to the log
+		}
+		ruling := k.Rules(coupon.current())
+		answer, err := s.admit(ctx, k, coupon.version, ruling)
+		if err != nil {
+			return Door{Window: ruling.Window}, fmt.Errorf("admit a claim: %w", err)
+		}
+		if text(answer, 0) != "changed" {
+			return s.door(answer, ruling.Window)
+		}
+		flat, _ := answer[3].([]any)
+		if coupon, err = s.known.learn(k.CouponID, version(text(answer, 2)), flat); err != nil {
+			return Door{}, err
+		}
+	}
+}
+
+func (s *Store) admit(ctx context.Context, k Knock, v version, r Ruling) ([]any, error) {
+	keys := s.keys(k.Partition)
+	near, refused := "0", ""
+	if r.Near {
+		near = "1"
+	}
+	if r.Refused != fcfs.None {
+		refused = r.Refused.String()
+	}
+	answer, err := admitScript.Run(ctx, s.client,
+		[]string{keys.Progress(), keys.Coupon(k.CouponID), keys.Granted(k.CouponID, r.Window), keys.Guard(k.CouponID, r.Window, k.UserID)},
+		k.Heard, string(v), refused, near, k.UserID, k.Token, k.Guard.Milliseconds(), redislayout.GrantedField(r.Window),
+	).Slice()
+	if err == nil && (len(answer) < 2 || text(answer, 0) == "changed" && len(answer) < 4) {
+		err = errors.New("short answer")
+	}
+	return answer, err
+}
+
+func (s *Store) door(answer []any, window string) (Door, error) {
+	d := Door{Window: window}
+	if text(answer, 0) == "held" {
+		d.Held, d.Progress.Offset = text(answer, 2), Missing
+		return d, nil
+	}
+	var err error
+	if d.Progress, err = parseProgress(text(answer, 1)); err != nil {
+		return Door{}, err
+	}
+	if text(answer, 0) == "admitted" {
+		return d, nil
+	}
+	outcome, ok := fcfs.ParseOutcome(text(answer, 0))
+	if !ok {
+		return Door{}, fmt.Errorf("admit a claim: answer %q", text(answer, 0))
+	}
+	d.Refused = outcome
+	d.Entry, err = parseEntry(text(answer, 2))
+	return d, err
+}
+
+// Settle makes the guard the place of the claim in the log, to be held for so long. False: it was no longer this claim's.
+func (s *Store) Settle(ctx context.Context, k Knock, window string, t redislayout.Ticket, hold time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	guard := s.keys(k.Partition).Guard(k.CouponID, window, k.UserID)
+	n, err := settleScript.Run(ctx, s.client, []string{guard}, k.Token, t.String(), hold.Milliseconds()).Int()
+	return n == 1, err
+}
+
+// Release gives the guard up, if it still is this claim's.
+func (s *Store) Release(ctx context.Context, k Knock, window string) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	guard := s.keys(k.Partition).Guard(k.CouponID, window, k.UserID)
+	return releaseScript.Run(ctx, s.client, []string{guard}, k.Token).Err()
+}

@@ -1,0 +1,91 @@
+package redisstore
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/redislayout"
+)
+
+// maxKnown bounds the memory of the definitions: some hundred bytes a coupon, as long as few are defined anew often.
+const maxKnown = 10_000
+
+// version names the definitions of a coupon: the offset of the one in force, and how many there are. What a log led to
+// up to an offset never changes, so neither do the definitions under one version.
+type version string
+
+const unknownCoupon version = "/" // as the scripts make it where there is no coupon
+
+// versioned are the definitions of a coupon, by offset.
+type versioned struct {
+	version version
+	list    []fcfs.Defined
+}
+
+func (v versioned) current() *fcfs.Definition {
+	if len(v.list) == 0 {
+		return nil
+	}
+	return &v.list[len(v.list)-1].Definition
+}
+
+// definitions remembers what was read, so that a script sends them only when they changed.
+type definitions struct {
+	mu sync.RWMutex
+	m  map[string]versioned
+}
+
+func (d *definitions) get(couponID string) versioned {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	v, ok := d.m[couponID]
+	if !ok {
+		v.version = unknownCoupon
+	}
+	return v
+}
+
+func (d *definitions) put(couponID string, v versioned) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(v.list) == 0 {
+		delete(d.m, couponID)
+		return
+	}
+	if d.m == nil {
+		d.m = map[string]versioned{}
+	}
+	if _, known := d.m[couponID]; !known && len(d.m) >= maxKnown {
+		for any := range d.m { // whichever: it is read again when it is asked for
+			delete(d.m, any)
+			break
+		}
+	}
+	d.m[couponID] = v
+}
+
+// learn takes the definitions out of a coupon's hash.
+func (d *definitions) learn(couponID string, v version, flat []any) (versioned, error) {
+	hash, err := fields(flat)
+	if err != nil {
+		return versioned{}, fmt.Errorf("coupon %s: %w", couponID, err)
+	}
+	learnt := versioned{version: v}
+	for name, value := range hash {
+		offset, isDefinition := redislayout.ParseDefinitionField(name)
+		if !isDefinition {
+			continue
+		}
+		definition, err := redislayout.DecodeDefinition(couponID, value)
+		if err != nil {
+			return versioned{}, fmt.Errorf("field %s: %w", name, err)
+		}
+		learnt.list = append(learnt.list, fcfs.Defined{Offset: offset, Definition: definition})
+	}
+	slices.SortFunc(learnt.list, func(a, b fcfs.Defined) int { return cmp.Compare(a.Offset, b.Offset) })
+	d.put(couponID, learnt)
+	return learnt, nil
+}

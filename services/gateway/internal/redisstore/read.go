@@ -1,0 +1,125 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/redislayout"
+)
+
+// Question is what Read reads: a coupon in a window, and a person's entry in it ("": of nobody). Which window that is
+// depends on the definitions, which only the read itself knows.
+type Question struct {
+	Partition int32
+	CouponID  string
+	UserID    string
+	Window    func(definitions []fcfs.Defined) string
+}
+
+// Reading is one atomic look at a coupon.
+type Reading struct {
+	Progress    redislayout.Progress
+	Definitions []fcfs.Defined // by offset, none for an unknown coupon. Not to be changed: others read them too.
+	Window      string
+	Granted     int64 // in Window
+	Total       int64 // ever, in all windows
+	Entry       *fcfs.Entry
+}
+
+var errRestless = errors.New("read a coupon: it is defined anew all the time")
+
+// Read reads progress, definitions, counters and the entry by one atomic call. It is made again where the definitions
+// that it brings put the claim into another window than it has looked at.
+func (s *Store) Read(ctx context.Context, q Question) (Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	coupon := s.known.get(q.CouponID)
+	window := q.Window(coupon.list)
+	for range tries {
+		answer, err := s.read(ctx, s.client, readScript.Run, q, coupon.version, window).Slice()
+		if err != nil {
+			return Reading{}, fmt.Errorf("read a coupon: %w", err)
+		}
+		r, now, err := s.reading(q.CouponID, answer, coupon)
+		if err != nil {
+			return Reading{}, err
+		}
+		if r.Window = q.Window(now.list); r.Window == window {
+			return r, nil
+		}
+		coupon, window = now, r.Window
+	}
+	return Reading{}, errRestless
+}
+
+// ReadAll reads many coupons in one round trip, each by one atomic call.
+func (s *Store) ReadAll(ctx context.Context, qs []Question) ([]Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	known, windows, answers := make([]versioned, len(qs)), make([]string, len(qs)), make([]*redis.Cmd, len(qs))
+	for i, q := range qs {
+		known[i] = s.known.get(q.CouponID)
+		windows[i] = q.Window(known[i].list)
+		answers[i] = s.read(ctx, pipe, readScript.Eval, q, known[i].version, windows[i])
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("read coupons: %w", err)
+	}
+	readings := make([]Reading, len(qs))
+	for i, q := range qs {
+		answer, err := answers[i].Slice()
+		if err != nil {
+			return nil, fmt.Errorf("read coupons: %w", err)
+		}
+		r, now, err := s.reading(q.CouponID, answer, known[i])
+		if err != nil {
+			return nil, err
+		}
+		if r.Window = q.Window(now.list); r.Window != windows[i] {
+			if r, err = s.Read(ctx, q); err != nil {
+				return nil, err
+			}
+		}
+		readings[i] = r
+	}
+	return readings, nil
+}
+
+type run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd
+
+func (s *Store) read(ctx context.Context, c redis.Scripter, run run, q Question, v version, window string) *redis.Cmd {
+	keys := s.keys(q.Partition)
+	return run(ctx, c, []string{keys.Progress(), keys.Coupon(q.CouponID), keys.Granted(q.CouponID, window)},
+		string(v), redislayout.GrantedField(window), q.UserID)
+}
+
+// reading understands the script's answer; coupon is what the script was told to be known.
+func (s *Store) reading(couponID string, answer []any, coupon versioned) (r Reading, now versioned, err error) {
+	if r.Progress, err = parseProgress(text(answer, 0)); err != nil {
+		return r, coupon, fmt.Errorf("coupon %s: %w", couponID, err)
+	}
+	if len(answer) > 5 {
+		flat, _ := answer[5].([]any)
+		if coupon, err = s.known.learn(couponID, version(text(answer, 1)), flat); err != nil {
+			return r, coupon, err
+		}
+	}
+	r.Definitions = coupon.list
+	r.Total, err = strconv.ParseInt(text(answer, 2), 10, 64)
+	if err == nil {
+		r.Granted, err = strconv.ParseInt(text(answer, 3), 10, 64)
+	}
+	if err == nil {
+		r.Entry, err = parseEntry(text(answer, 4))
+	}
+	if err != nil {
+		return r, coupon, fmt.Errorf("coupon %s: %w", couponID, err)
+	}
+	return r, coupon, nil
+}

@@ -1,0 +1,164 @@
+// Package redisstore is the gateway's view of Redis: it reads what the issuer writes (internal/redislayout says where),
+// and keeps the guards. Every answer comes from one script call on the keys of one partition, so a single server,
+// Sentinel and Cluster all do.
+package redisstore
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/redislayout"
+)
+
+// Patience is how long one call may take, with its retry. An answer is therefore never older than that, which is what
+// early refusal relies on.
+const Patience = time.Second
+
+var (
+	//go:embed admit.lua
+	admitSource string
+	//go:embed read.lua
+	readSource string
+	//go:embed settle.lua
+	settleSource string
+	//go:embed release.lua
+	releaseSource string
+
+	admitScript   = redis.NewScript(admitSource)
+	readScript    = redis.NewScript(readSource)
+	settleScript  = redis.NewScript(settleSource)
+	releaseScript = redis.NewScript(releaseSource)
+)
+
+// Store is safe for concurrent use. It knows no more than the definitions that it has read; each call proves them in
+// Redis, so they can't be stale.
+type Store struct {
+	client redis.UniversalClient
+	prefix string
+	known  definitions
+}
+
+// Missing is the offset of a progress that Redis does not have.
+const Missing = -1
+
+// Ping tells whether Redis answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return s.client.Ping(ctx).Err()
+}
+
+// Close ends all connections.
+func (s *Store) Close() error { return s.client.Close() }
+
+func (s *Store) keys(partition int32) redislayout.Keys { return redislayout.New(s.prefix, partition) }
+
+func parseProgress(value string) (redislayout.Progress, error) {
+	if value == "" {
+		return redislayout.Progress{Offset: Missing}, nil
+	}
+	return redislayout.ParseProgress(value)
+}
+
+// Progress reads where partitions are, in their order; the offset is Missing where Redis has none.
+func (s *Store) Progress(ctx context.Context, partitions []int32) ([]redislayout.Progress, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	gets := make([]*redis.StringCmd, len(partitions))
+	for i, p := range partitions {
+		gets[i] = pipe.Get(ctx, s.keys(p).Progress())
+	}
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		return nil, fmt.Errorf("read progress: %w", err)
+	}
+	progress := make([]redislayout.Progress, len(gets))
+	for i, get := range gets {
+		value, err := get.Result()
+		if err != nil && err != redis.Nil {
+			return nil, fmt.Errorf("read progress: %w", err)
+		}
+		if progress[i], err = parseProgress(value); err != nil {
+			return nil, fmt.Errorf("progress of partition %d: %w", partitions[i], err)
+		}
+	}
+	return progress, nil
+}
+
+// Listing is the coupons of one partition after an id, and the progress they were read at.
+type Listing struct {
+	Progress redislayout.Progress
+	IDs      []string // ordered
+}
+
+// Coupons lists up to limit coupons of each partition 0..partitions-1, whose ids come after an id ("": from the first).
+func (s *Store) Coupons(ctx context.Context, partitions int, after string, limit int) ([]Listing, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	from := redis.ZRangeBy{Min: "-", Max: "+", Count: int64(limit)}
+	if after != "" {
+		from.Min = "(" + after
+	}
+	pipe := s.client.Pipeline()
+	progress, ids := make([]*redis.StringCmd, partitions), make([]*redis.StringSliceCmd, partitions)
+	for p := range partitions {
+		keys := s.keys(int32(p))
+		progress[p], ids[p] = pipe.Get(ctx, keys.Progress()), pipe.ZRangeByLex(ctx, keys.Coupons(), &from)
+	}
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		return nil, fmt.Errorf("list coupons: %w", err)
+	}
+	listings := make([]Listing, partitions)
+	for p := range listings {
+		value, err := progress[p].Result()
+		if err != nil && err != redis.Nil {
+			return nil, fmt.Errorf("list coupons: %w", err)
+		}
+		if listings[p].Progress, err = parseProgress(value); err != nil {
+			return nil, fmt.Errorf("progress of partition %d: %w", p, err)
+		}
+		if listings[p].IDs, err = ids[p].Result(); err != nil {
+			return nil, fmt.Errorf("list coupons: %w", err)
+		}
+	}
+	return listings, nil
+}
+
+// fields turns the answer of HGETALL into a map.
+func fields(flat []any) (map[string]string, error) {
+	m := make(map[string]string, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		name, ok := flat[i].(string)
+		value, okay := flat[i+1].(string)
+		if !ok || !okay {
+			return nil, fmt.Errorf("coupon hash holds %T and %T", flat[i], flat[i+1])
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+// parseEntry reads "sequence:offset"; "" is nobody's.
+func parseEntry(value string) (*fcfs.Entry, error) {
+	if value == "" {
+		return nil, nil
+	}
+	e, err := redislayout.ParseEntry(value)
+	if err != nil {
+		return nil, err
+	}
+	return (*fcfs.Entry)(&e), nil
+}
+
+func text(answer []any, i int) string {
+	if i >= len(answer) {
+		return ""
+	}
+	s, _ := answer[i].(string)
+	return s
+}

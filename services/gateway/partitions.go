@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/firstcome/firstcome/pkg/broker"
+)
+
+// partitions knows of each partition of the requests log the highest progress that was ever heard of. An answer from a
+// state below it would contradict what somebody was told before: Redis was emptied or rewound, and is catching up.
+type partitions struct {
+	client *broker.Client
+	topic  string
+	heard  []atomic.Int64
+
+	mu    sync.Mutex
+	asked time.Time // when the broker was last asked for the ends
+}
+
+// loadPartitions counts the end of each partition as heard: everything in the log may have been told by others.
+func loadPartitions(ctx context.Context, client *broker.Client, topic string, count int) (*partitions, error) {
+	p := &partitions{client: client, topic: topic, heard: make([]atomic.Int64, count)}
+	for i := range p.heard {
+		p.heard[i].Store(-1)
+	}
+	return p, p.askEnds(ctx)
+}
+
+// Hear takes note of a progress. An older one changes nothing.
+func (p *partitions) Hear(partition int32, progress int64) {
+	h := &p.heard[partition]
+	for {
+		old := h.Load()
+		if progress <= old || h.CompareAndSwap(old, progress) {
+			return
+		}
+	}
+}
+
+// Heard is the progress below which no state of a partition may be told from; -1 where nothing was ever in it. Since
+// Redis cannot tell "nothing yet" from "lost everything", -1 is asked of the broker, at most once a second.
+func (p *partitions) Heard(ctx context.Context, partition int32) (int64, error) {
+	if heard := p.heard[partition].Load(); heard >= 0 {
+		return heard, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.asked) > time.Second {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := p.askEnds(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return p.heard[partition].Load(), nil
+}
+
+func (p *partitions) askEnds(ctx context.Context) error {
+	began := time.Now()
+	ends, err := p.client.Ends(ctx, p.topic)
+	if err != nil {
+		return err
+	}
+	if len(ends) != len(p.heard) {
+		return fmt.Errorf("topic %s has %d partitions now, and had %d", p.topic, len(ends), len(p.heard))
+	}
+	for i := range p.heard {
+		// Only where nothing was heard: the end of a log at work is ahead of every progress.
+		p.heard[i].CompareAndSwap(-1, ends[int32(i)]-1)
+	}
+	p.asked = began
+	return nil
+}
+
+func (p *partitions) Count() int { return len(p.heard) }

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/firstcome/firstcome/internal/redislayout"
+)
+
+const (
+	lookEach  = 400 * time.Millisecond // at progress: with the read it stays below the second that a missed message may cost
+	knockEach = 2 * time.Second        // at Kafka's door
+)
+
+// heard takes a message of the outcomes channel. It only wakes: everybody reads the answer for themselves, so that what
+// is told never depends on a message that was late, lost or made up.
+func (s *Service) heard(partition int32, o *redislayout.Outcomes) {
+	if o == nil {
+		s.metrics.messages.WithLabelValues("unreadable").Inc()
+		return
+	}
+	s.metrics.messages.WithLabelValues("heard").Inc()
+	s.progressed(partition, o.Last)
+}
+
+func (s *Service) progressed(partition int32, progress int64) {
+	s.requests.Load().Hear(partition, progress)
+	s.waiters.Wake(partition, progress)
+}
+
+// watchRedis looks, several times a second, at the progress of the partitions that somebody waits for, and at whether
+// Redis answers at all.
+func (s *Service) watchRedis(ctx context.Context) {
+	s.redis.watch(ctx, lookEach, func(ctx context.Context) error {
+		waitedFor := s.waiters.Partitions()
+		if len(waitedFor) == 0 {
+			return s.store.Ping(ctx)
+		}
+		progress, err := s.store.Progress(ctx, waitedFor)
+		for i := range progress {
+			s.progressed(waitedFor[i], progress[i].Offset)
+		}
+		return err
+	})
+}
+
+// watchKafka finds out that no broker can be reached before a person has to wait for it. A broker that is reached but does
+// not answer shows in the age of the appends.
+func (s *Service) watchKafka(ctx context.Context) {
+	s.brokers.watch(ctx, knockEach, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, knockEach)
+		defer cancel()
+		for _, address := range s.cfg.Brokers {
+			conn, dialed := s.kafka.Dial(ctx, address)
+			if dialed == nil {
+				return conn.Close()
+			}
+			err = dialed
+		}
+		return err
+	})
+}
+
+// server is one that is looked at again and again.
+type server struct {
+	name  string
+	s     *Service
+	found func() // tells the list of what is waited for
+	up    atomic.Bool
+	gauge prometheus.Gauge
+}
+
+func (s *Service) newServer(name string) *server {
+	return &server{name: name, s: s, found: s.waiting.For(name), gauge: s.metrics.reachable.WithLabelValues(name)}
+}
+
+// Up tells whether the server answered when it was last looked at.
+func (v *server) Up() bool { return v.up.Load() }
+
+func (v *server) watch(ctx context.Context, each time.Duration, look func(context.Context) error) {
+	tick := time.NewTicker(each)
+	defer tick.Stop()
+	for {
+		err := look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		v.note(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (v *server) note(err error) {
+	up := err == nil
+	if v.up.Swap(up) == up {
+		return
+	}
+	if up {
+		v.found()
+		v.gauge.Set(1)
+		v.s.log.Info("reached a server", "server", v.name)
+		return
+	}
+	v.found = v.s.waiting.For(v.name)
+	v.gauge.Set(0)
+	v.s.log.Warn("lost a server", "server", v.name, "error", err.Error())
+}
