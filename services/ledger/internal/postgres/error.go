@@ -21,6 +21,20 @@ func IsUnavailable(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
+// IsOutdated tells whether an error says that the schema is not there, or is an older one: the database was restored from
+// before a migration, or made anew.
+func IsOutdated(err error) bool {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return false
+	}
+	switch server.Code {
+	case "42P01", "42703", "42704", "3F000": // table, column, object, schema
+		return true
+	}
+	return false
+}
+
 func unavailableCode(code string) bool {
 	switch code {
 	case "25006", // read-only: a standby

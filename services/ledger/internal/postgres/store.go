@@ -20,7 +20,13 @@ const (
 	writeTimeout = 30 * time.Second
 	idleTimeout  = 10 * time.Second
 	readTimeout  = 5 * time.Second
+	// SettleTimeout is how long a transaction waits for what has to be durable before it.
+	SettleTimeout = 5 * time.Second
 )
+
+// connections of each of the two pools, at least; more can be asked for by pool_max_conns in the URL. As many partitions
+// can be written at once.
+const connections = 8
 
 // ErrMoved says that a partition's row is not where the caller left it: another ledger has written, or the database was
 // restored. Nothing was changed; begin again from the row.
@@ -28,9 +34,15 @@ var ErrMoved = errors.New("the partition's row in ledger_offsets has moved")
 
 // Place is how far a partition of the journal has been written.
 type Place struct {
-	Next          int64     // journal offset
-	HighestSource int64     // -1: none yet
-	Time          time.Time // of the record before Next; zero: none yet
+	Next          int64 // journal offset
+	HighestSource int64 // -1: none yet
+	Last          *Mark // the last record taken; nil: none yet
+}
+
+// Mark is a record of the journal: its Kafka timestamp tells whether the journal is still the one that was read.
+type Mark struct {
+	Offset int64
+	Time   time.Time // milliseconds
 }
 
 // Store is safe for use by many goroutines. Readers have connections of their own, so that no query keeps the journal
@@ -38,6 +50,14 @@ type Place struct {
 type Store struct {
 	write, read *pgxpool.Pool
 	migrator    *pgx.ConnConfig
+}
+
+// CheckURL tells what is wrong with a database URL, without its secrets.
+func CheckURL(databaseURL string) error {
+	if _, err := pgxpool.ParseConfig(databaseURL); err != nil {
+		return errors.New("must be a postgres:// URL or a libpq connection string")
+	}
+	return nil
 }
 
 // New does not connect: Postgres may come later than the ledger.
@@ -66,6 +86,7 @@ func pool(databaseURL, name string, statement time.Duration) (*pgxpool.Pool, err
 		return nil, err
 	}
 	prepare(config.ConnConfig, name, statement)
+	config.MaxConns = max(config.MaxConns, connections)
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
@@ -117,18 +138,23 @@ type querier interface {
 
 func place(ctx context.Context, q querier, partition int32, lock string) (Place, error) {
 	var p Place
-	var last *time.Time
-	err := q.QueryRow(ctx, `SELECT next_offset, highest_source, last_time FROM ledger_offsets WHERE partition = $1 `+lock, partition).
-		Scan(&p.Next, &p.HighestSource, &last)
+	var offset *int64
+	var at *time.Time
+	err := q.QueryRow(ctx, `SELECT next_offset, highest_source, last_offset, last_time FROM ledger_offsets WHERE partition = $1 `+lock, partition).
+		Scan(&p.Next, &p.HighestSource, &offset, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Place{}, ErrMoved
 	}
-	if last != nil {
-		p.Time = last.UTC()
+	if offset != nil && at != nil {
+		p.Last = &Mark{*offset, at.UTC()}
 	}
 	return p, err
 }
 
-func (p Place) equal(q Place) bool {
-	return p.Next == q.Next && p.HighestSource == q.HighestSource && p.Time.Equal(q.Time)
+// Equal tells whether two looks found the same place.
+func (p Place) Equal(q Place) bool {
+	if p.Next != q.Next || p.HighestSource != q.HighestSource || (p.Last == nil) != (q.Last == nil) {
+		return false
+	}
+	return p.Last == nil || p.Last.Offset == q.Last.Offset && p.Last.Time.Equal(q.Last.Time)
 }

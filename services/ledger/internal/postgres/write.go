@@ -30,38 +30,37 @@ type Refused []event.Source
 // row before anything else. Where it is not at b.From: ErrMoved, and nothing was written. Any other error leaves open
 // whether the batch was written; asking again settles that, by ErrMoved.
 //
-// A record that is stored already is passed over. One that contradicts what is stored is given to refuse, and not
-// written; the transaction is committed only after refuse has returned nil.
-func (s *Store) Write(ctx context.Context, b Batch, refuse func(context.Context, Refused) error) error {
+// A record that is stored already is passed over. One that contradicts what is stored is refused. settle is called with
+// those, or with none, once the row is known to be at b.From; the transaction is committed only after it returned nil, so
+// that what it makes durable comes before the batch counts as written. It may be called more than once, and has to be
+// done within SettleTimeout.
+func (s *Store) Write(ctx context.Context, b Batch, settle func(context.Context, Refused) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	err := s.inTransaction(ctx, b, copyAll)
-	if !isUniqueViolation(err) {
-		return err
+	err := s.inTransaction(ctx, b, copyAll, settle)
+	if isUniqueViolation(err) {
+		err = s.inTransaction(ctx, b, insertNew, settle)
 	}
-	return s.inTransaction(ctx, b, func(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, error) {
-		written, refused, err := insertNew(ctx, tx, b)
-		if err != nil || len(refused) == 0 {
-			return written, err
-		}
-		return written, refuse(ctx, refused)
-	})
+	return err
 }
 
-// A writer writes a batch's records and gives the grants that were not there before.
-type writer func(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, error)
+// A writer writes a batch's records and gives the grants that were not there before, and what it refused.
+type writer func(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, Refused, error)
 
-func (s *Store) inTransaction(ctx context.Context, b Batch, write writer) error {
+func (s *Store) inTransaction(ctx context.Context, b Batch, write writer, settle func(context.Context, Refused) error) error {
 	return pgx.BeginFunc(ctx, s.write, func(tx pgx.Tx) error {
 		at, err := place(ctx, tx, b.Partition, "FOR UPDATE")
 		if err != nil {
 			return err
 		}
-		if !at.equal(b.From) {
+		if !at.Equal(b.From) {
 			return ErrMoved
 		}
-		written, err := write(ctx, tx, b)
+		written, refused, err := write(ctx, tx, b)
 		if err != nil {
+			return err
+		}
+		if err := settle(ctx, refused); err != nil {
 			return err
 		}
 		return finish(ctx, tx, b, written)
@@ -70,16 +69,17 @@ func (s *Store) inTransaction(ctx context.Context, b Batch, write writer) error 
 
 // finish adds to the sums and moves the row, in one round trip.
 func finish(ctx context.Context, tx pgx.Tx, b Batch, written []event.CouponGranted) error {
-	var last *time.Time
-	if !b.To.Time.IsZero() {
-		last = &b.To.Time
-	}
 	batch := &pgx.Batch{}
 	for _, w := range sums(written) {
 		batch.Queue(addToWindow, w.couponID, w.window, w.granted, w.first, w.last)
 	}
-	batch.Queue(`UPDATE ledger_offsets SET next_offset = $2, highest_source = $3, last_time = $4 WHERE partition = $1`,
-		b.Partition, b.To.Next, b.To.HighestSource, last)
+	var offset *int64
+	var at *time.Time
+	if last := b.To.Last; last != nil {
+		offset, at = &last.Offset, &last.Time
+	}
+	batch.Queue(`UPDATE ledger_offsets SET next_offset = $2, highest_source = $3, last_offset = $4, last_time = $5 WHERE partition = $1`,
+		b.Partition, b.To.Next, b.To.HighestSource, offset, at)
 	return tx.SendBatch(ctx, batch).Close()
 }
 
@@ -131,17 +131,17 @@ func isUniqueViolation(err error) bool {
 }
 
 // copyAll is the ordinary way. The row is exact, so nothing of the batch can be there yet.
-func copyAll(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, error) {
+func copyAll(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, Refused, error) {
 	if len(b.Definitions) > 0 {
 		rows := pgx.CopyFromSlice(len(b.Definitions), func(i int) ([]any, error) { return definitionRow(b.Definitions[i]), nil })
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"definitions"}, definitionColumns, rows); err != nil {
-			return nil, fmt.Errorf("copying definitions: %w", err)
+			return nil, nil, fmt.Errorf("copying definitions: %w", err)
 		}
 	}
 	if len(b.Grants) > 0 {
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"grants"}, grantColumns, newGrantRows(b.Grants)); err != nil {
-			return nil, fmt.Errorf("copying grants: %w", err)
+			return nil, nil, fmt.Errorf("copying grants: %w", err)
 		}
 	}
-	return b.Grants, nil
+	return b.Grants, nil, nil
 }

@@ -6,7 +6,8 @@ CREATE TABLE ledger_offsets (
     partition      integer PRIMARY KEY,
     next_offset    bigint NOT NULL,          -- of the journal
     highest_source bigint NOT NULL,          -- -1: none yet
-    last_time      timestamptz(3)            -- of the record at next_offset - 1; null: none yet
+    last_offset    bigint,                   -- of the last record taken, before next_offset; null: none yet
+    last_time      timestamptz(3)            -- its Kafka timestamp: tells this journal from another one
 ) WITH (fillfactor = 50);                    -- updated in place, all day
 
 -- Texts are compared byte by byte, as everywhere else in the system: C also makes the order of pages independent of the
