@@ -1,0 +1,156 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firstcome/firstcome/cli/internal/endpoint"
+	"github.com/firstcome/firstcome/cli/internal/topic"
+	"github.com/firstcome/firstcome/internal/env"
+	"github.com/firstcome/firstcome/pkg/broker"
+	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
+)
+
+// servers are Kafka, Redis and Postgres: embedded, or given by their addresses.
+type servers struct {
+	kafka    broker.Config
+	redis    env.Redis
+	database string
+	prefixes map[string]string
+	closers  []func() error
+}
+
+func startServers(ctx context.Context, cfg Config, f *folder) (_ *servers, err error) {
+	s := &servers{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	brokers, redis := cfg.Kafka, cfg.Redis
+	s.database = cfg.Postgres
+	if s.database == "" {
+		if err := s.startPostgres(ctx, cfg, f); err != nil {
+			return nil, err
+		}
+	}
+	if brokers == "" {
+		if brokers, err = s.startKafka(f); err != nil {
+			return nil, err
+		}
+	}
+	if redis == "" {
+		if redis, err = s.startRedis(f); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.settings(cfg, brokers, redis)
+}
+
+// settings takes TLS, passwords and prefixes of given servers from the environment, as the services do.
+func (s *servers) settings(cfg Config, brokers, redis string) (err error) {
+	s.prefixes = map[string]string{endpoint.TopicPrefix: cfg.Getenv(endpoint.TopicPrefix), endpoint.RedisPrefix: cfg.Getenv(endpoint.RedisPrefix)}
+	found := map[string]string{
+		endpoint.KafkaBrokers: brokers, endpoint.RedisAddr: redis,
+		endpoint.TopicPrefix: s.prefixes[endpoint.TopicPrefix], endpoint.RedisPrefix: s.prefixes[endpoint.RedisPrefix],
+	}
+	if s.kafka, err = endpoint.Kafka(found, given(cfg.Getenv, cfg.Kafka)); err != nil {
+		return err
+	}
+	s.redis, err = endpoint.Redis(found, given(cfg.Getenv, cfg.Redis))
+	return err
+}
+
+// given keeps the settings of another server away from an embedded one.
+func given(getenv func(string) string, flag string) func(string) string {
+	if flag != "" {
+		return getenv
+	}
+	return func(string) string { return "" }
+}
+
+func (s *servers) startPostgres(ctx context.Context, cfg Config, f *folder) error {
+	if _, err := os.Stat(f.path("postgres")); err != nil {
+		cfg.Say("setting up Postgres (fetched once, where it is not on this machine)")
+	}
+	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{Dir: f.path("postgres")})
+	if err != nil {
+		return err
+	}
+	s.database, s.closers = p.URL(), append(s.closers, p.Close)
+	return nil
+}
+
+func (s *servers) startKafka(f *folder) (string, error) {
+	addr, err := f.free("127.0.0.1:0", endpoint.KafkaBrokers)
+	if err != nil {
+		return "", err
+	}
+	k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: f.path("kafka"), Addr: addr})
+	if err != nil {
+		return "", err
+	}
+	s.closers = append(s.closers, func() error { k.Close(); return nil })
+	return strings.Join(k.Brokers(), ","), nil
+}
+
+func (s *servers) startRedis(f *folder) (string, error) {
+	addr, err := f.free("127.0.0.1:0", endpoint.RedisAddr)
+	if err != nil {
+		return "", err
+	}
+	r, err := embedded.StartRedis(addr)
+	if err != nil {
+		return "", err
+	}
+	s.closers = append(s.closers, func() error { r.Close(); return nil })
+	return r.Addr(), nil
+}
+
+// ensureTopics makes the topics; existing ones of other settings are an operator's, and stay.
+func (s *servers) ensureTopics(ctx context.Context, cfg Config) error {
+	client, err := broker.New(s.kafka)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	replication, err := topic.Replication(ctx, client)
+	if err != nil {
+		return err
+	}
+	specs := topic.Specs(s.kafka, cfg.Partitions, replication)
+	if have, err := client.Partitions(ctx, specs[0].Name); err == nil {
+		specs = topic.Specs(s.kafka, have, replication)
+	}
+	outcomes, err := topic.Ensure(ctx, client, specs)
+	if err != nil {
+		return fmt.Errorf("making the topics: %w", err)
+	}
+	for _, o := range outcomes {
+		if len(o.Differs) > 0 {
+			cfg.Say(o.String())
+		}
+	}
+	return nil
+}
+
+func (s *servers) endpoints() map[string]string {
+	return map[string]string{
+		endpoint.KafkaBrokers: strings.Join(s.kafka.Brokers, ","), endpoint.RedisAddr: strings.Join(s.redis.Addr, ","), endpoint.DatabaseURL: s.database,
+		endpoint.TopicPrefix: s.prefixes[endpoint.TopicPrefix], endpoint.RedisPrefix: s.prefixes[endpoint.RedisPrefix],
+	}
+}
+
+func (s *servers) close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
