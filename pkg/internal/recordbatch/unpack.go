@@ -53,14 +53,14 @@ func readAll(c compress.Codec, packed []byte) ([]byte, error) {
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
+		case len(body) > MaxUnpacked:
+			r.Close()
+			return nil, tooLarge(c.Name())
 		case errors.Is(err, io.EOF):
 			return body, r.Close()
 		case err != nil:
 			r.Close()
 			return nil, fmt.Errorf("%w: %s: %v", ErrMalformed, c.Name(), err)
-		case len(body) > MaxUnpacked:
-			r.Close()
-			return nil, tooLarge(c.Name())
 		case len(body) == cap(body):
 			grown := make([]byte, len(body), min(2*cap(body), MaxUnpacked+1))
 			copy(grown, body)
