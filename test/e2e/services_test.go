@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/firstcome/firstcome/pkg/coupontest"
+)
+
+var services = []string{"issuer", "gateway", "ledger"}
+
+// What a service lacks it says all at once.
+func TestServices_BadConfiguration(t *testing.T) {
+	for service, wants := range map[string][]string{
+		"gateway": {"KAFKA_BROKERS", "REDIS_ADDR", "ADMIN_TOKENS", "CLAIM_TOKENS", "CLAIM_ID_KEYS", "KAFKA_SASL_MECHANISM"},
+		"issuer":  {"KAFKA_BROKERS", "REDIS_ADDR", "KAFKA_SASL_MECHANISM"},
+		"ledger":  {"KAFKA_BROKERS", "DATABASE_URL", "READ_TOKENS", "KAFKA_SASL_MECHANISM"},
+	} {
+		t.Run(service, func(t *testing.T) {
+			p := launch(t, service, []string{"KAFKA_SASL_MECHANISM=KERBEROS"})
+			<-p.exited
+			if p.cmd.ProcessState.ExitCode() != 1 {
+				t.Errorf("exit code %d, want 1", p.cmd.ProcessState.ExitCode())
+			}
+			if lines := strings.Count(strings.TrimSpace(p.text()), "\n"); lines != 0 {
+				t.Errorf("%d lines, want one message:\n%s", lines+1, p.text())
+			}
+			for _, want := range wants {
+				if !strings.Contains(p.text(), want) {
+					t.Errorf("%s is not named in:\n%s", want, p.text())
+				}
+			}
+		})
+	}
+}
+
+// Services may be started before there is anything to talk to: they say what they wait for, and then get on.
+func TestServices_AnyOrder(t *testing.T) {
+	servers := coupontest.Start(t)
+	env := environment(servers)
+	running := map[string]*process{}
+	for _, name := range services {
+		p := start(t, name, env)
+		running[name] = p
+		if status, _ := get(t, p.admin+"/livez", ""); status != http.StatusOK {
+			t.Errorf("%s: /livez says %d", name, status)
+		}
+		eventually(t, func() bool {
+			status, body := get(t, p.admin+"/readyz", "")
+			return status == http.StatusServiceUnavailable && strings.Contains(body, servers.TopicPrefix+"coupon.")
+		}, func() string { return name + " does not say that it waits for the topics" })
+	}
+	if status, body := claim(t, running["gateway"], "tea", "ada", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("a claim before the topics exist is answered %d %s", status, body)
+	}
+	createTopics(t, servers, env)
+	for _, p := range running {
+		p.waitReady(t)
+	}
+	put(t, running["gateway"], "tea", `{"limit":1}`, http.StatusCreated)
+	if status, body := claim(t, running["gateway"], "tea", "ada", "wait=10"); status != http.StatusOK {
+		t.Errorf("claim: %d %s", status, body)
+	}
+	for name, p := range running {
+		if _, body := get(t, p.admin+"/metrics", ""); !strings.Contains(body, "coupon_"+name+"_") {
+			t.Errorf("%s: no metrics of its own in:\n%s", name, tail(body, 500))
+		}
+		p.term(t)
+		for line := range strings.Lines(p.text()) {
+			if !json.Valid([]byte(line)) {
+				t.Errorf("%s logs a line that is no JSON: %s", name, line)
+			}
+		}
+		if strings.Contains(p.text(), "ada") {
+			t.Errorf("%s logs a user id:\n%s", name, p.text())
+		}
+	}
+}
+
+// A gateway that stops answers those who wait: their claim is in the log, so they get its id.
+func TestServices_StopWithClaimsInFlight(t *testing.T) {
+	servers := coupontest.Start(t)
+	env := environment(servers)
+	createTopics(t, servers, env)
+	gateway, issuer := start(t, "gateway", env), start(t, "issuer", env)
+	gateway.waitReady(t)
+	put(t, gateway, "tea", `{"limit":10}`, http.StatusCreated)
+	issuer.term(t) // from here on nobody decides
+
+	const people = 50
+	type answer struct {
+		status int
+		body   string
+	}
+	answers := make(chan answer, people)
+	var sent sync.WaitGroup
+	for i := range people {
+		sent.Go(func() {
+			status, body := claim(t, gateway, "tea", fmt.Sprintf("u%d", i), "wait=30")
+			answers <- answer{status, body}
+		})
+	}
+	eventually(t, func() bool { return metric(t, gateway, "coupon_gateway_waiters") == people },
+		func() string { return "the claims are not waiting" })
+	gateway.term(t)
+	sent.Wait()
+	close(answers)
+	for a := range answers {
+		if a.status != http.StatusAccepted || !strings.Contains(a.body, `"claim_id"`) {
+			t.Errorf("a claim in flight is answered %d %s, want 202 with its id", a.status, a.body)
+		}
+	}
+}
+
+func createTopics(t *testing.T, s *coupontest.Servers, env []string) {
+	t.Helper()
+	must(t, env, "topics", "create", "--partitions", "4")
+}
+
+func put(t *testing.T, gateway *process, id, body string, want int) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPut, gateway.public+"/v1/coupons/"+id, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if status, got := do(t, req, adminSecret); status != want {
+		t.Fatalf("PUT %s: %d %s, want %d", id, status, got, want)
+	}
+}
+
+func claim(t *testing.T, gateway *process, id, user, prefer string) (int, string) {
+	body, err := json.Marshal(map[string]string{"user_id": user})
+	if err != nil {
+		t.Error(err)
+	}
+	req, err := http.NewRequest(http.MethodPost, gateway.public+"/v1/coupons/"+id+"/claims", strings.NewReader(string(body)))
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if prefer != "" {
+		req.Header.Set("Prefer", prefer)
+	}
+	return do(t, req, claimSecret)
+}
+
+// metric is a gauge's or counter's value, summed over its labels; -1 without any.
+func metric(t *testing.T, p *process, name string) float64 {
+	t.Helper()
+	_, body := get(t, p.admin+"/metrics", "")
+	sum, found := 0.0, false
+	for line := range strings.Lines(body) {
+		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == ' ' || rest[0] == '{') {
+			var value float64
+			if _, err := fmt.Sscan(rest[strings.LastIndexByte(rest, ' ')+1:], &value); err == nil {
+				sum, found = sum+value, true
+			}
+		}
+	}
+	if !found {
+		return -1
+	}
+	return sum
+}
