@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { coupontest.Main(m) }
 
 // checkLeaks fails a test that leaves a goroutine of this package's or of the driver's behind.
 func checkLeaks(t testing.TB) {
+	coupontest.Start(t, coupontest.Postgres) // the server itself stays
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 }

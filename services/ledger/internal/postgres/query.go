@@ -17,7 +17,8 @@ type Position struct {
 	Sequence         int64
 }
 
-// Filter chooses grants; what is nil is not asked for. Window "" is that of coupons that are given once.
+// Filter chooses grants; what is nil is not asked for. Window "" is that of coupons that are given once. After is a grant
+// that the filter chooses.
 type Filter struct {
 	CouponID, UserID, Window *string
 	After                    *Position // exclusive
@@ -27,42 +28,59 @@ type Filter struct {
 const grantMembers = `g.grant_id, g.coupon_id, g.user_id, g."window", g.sequence, g."limit", g.requested_at, g.log_time, g.source_partition, g.source_offset`
 
 // query is the statement for a filter. Each form of it walks one index in the order of the answer, from After on, and
-// stops after Limit rows.
+// stops after Limit rows. Columns that the filter fixes stay out of the comparison with After: the planner would multiply
+// the two estimates, take what follows for a few rows, and sort all of them.
 func (f Filter) query() (string, []any) {
-	q := &statement{}
-	switch {
-	case f.UserID != nil:
-		// grants_person: a person has at most one grant in a coupon and window, so sequence adds nothing to the order.
-		q.where("g.user_id = %s", *f.UserID)
-		q.equal("g.coupon_id", f.CouponID)
-		q.equal(`g."window"`, f.Window)
-		if f.After != nil {
-			q.where(`(g.coupon_id, g."window") > (%s, %s)`, f.After.CouponID, f.After.Window)
-		}
-		return q.sql(`SELECT `+grantMembers+` FROM grants g`, ` ORDER BY g.coupon_id, g."window"`, f.Limit)
-	case f.Window != nil && f.CouponID == nil:
+	if f.Window != nil && f.CouponID == nil && f.UserID == nil {
 		return f.windowQuery()
 	}
+	q := &statement{}
+	q.equal("g.user_id", f.UserID)
 	q.equal("g.coupon_id", f.CouponID)
 	q.equal(`g."window"`, f.Window)
-	if f.After != nil {
-		q.where(`(g.coupon_id, g."window", g.sequence) > (%s, %s, %s)`, f.After.CouponID, f.After.Window, f.After.Sequence)
+	order := []string{"g.coupon_id", `g."window"`, "g.sequence"} // grants_sequence
+	if f.UserID != nil {
+		order = order[:2] // grants_person: at most one grant in a coupon and window
 	}
-	return q.sql(`SELECT `+grantMembers+` FROM grants g`, ` ORDER BY g.coupon_id, g."window", g.sequence`, f.Limit)
+	if f.After != nil {
+		fixed := 0
+		if f.CouponID != nil {
+			if fixed = 1; f.Window != nil {
+				fixed = 2
+			}
+		}
+		q.after(order, fixed, f.After)
+	}
+	return q.sql(`SELECT `+grantMembers+` FROM grants g`, ` ORDER BY `+strings.Join(order, ", "), f.Limit)
+}
+
+// after compares the columns of the order, but for the first ones, which are fixed.
+func (q *statement) after(order []string, fixed int, p *Position) {
+	values := []any{p.CouponID, p.Window, p.Sequence}[:len(order)]
+	if fixed == len(order) { // one grant, and it is not after itself
+		q.conditions = append(q.conditions, "false")
+		return
+	}
+	places := make([]string, 0, len(order))
+	for _, v := range values[fixed:] {
+		places = append(places, q.arg(v))
+	}
+	q.conditions = append(q.conditions, "("+strings.Join(order[fixed:], ", ")+") > ("+strings.Join(places, ", ")+")")
 }
 
 // windowQuery is one day of all coupons: coupon by coupon in their order, each from grants_sequence.
 func (f Filter) windowQuery() (string, []any) {
 	q := &statement{}
 	window, limit := q.arg(*f.Window), q.arg(f.Limit)
-	coupons, grants := `"window" = `+window, `g.coupon_id = w.coupon_id AND g."window" = `+window
-	if a := f.After; a != nil {
-		coupon := q.arg(a.CouponID)
+	coupons, from := `"window" = `+window, "0"
+	if f.After != nil {
+		coupon := q.arg(f.After.CouponID)
 		coupons += ` AND coupon_id >= ` + coupon
-		grants += fmt.Sprintf(` AND (g.coupon_id, g."window", g.sequence) > (%s, %s, %s)`, coupon, q.arg(a.Window), q.arg(a.Sequence))
+		from = `CASE WHEN w.coupon_id = ` + coupon + ` THEN ` + q.arg(f.After.Sequence) + `::bigint ELSE 0 END`
 	}
 	return `SELECT g.* FROM (SELECT coupon_id FROM coupon_windows WHERE ` + coupons + ` ORDER BY coupon_id) w
-CROSS JOIN LATERAL (SELECT ` + grantMembers + ` FROM grants g WHERE ` + grants + ` ORDER BY g.sequence LIMIT ` + limit + `) g
+CROSS JOIN LATERAL (SELECT ` + grantMembers + ` FROM grants g WHERE g.coupon_id = w.coupon_id AND g."window" = ` + window + `
+AND g.sequence > ` + from + ` ORDER BY g.sequence LIMIT ` + limit + `) g
 ORDER BY w.coupon_id, g.sequence LIMIT ` + limit, q.args
 }
 
@@ -77,17 +95,9 @@ func (q *statement) arg(v any) string {
 	return fmt.Sprintf("$%d", len(q.args))
 }
 
-func (q *statement) where(condition string, values ...any) {
-	places := make([]any, len(values))
-	for i, v := range values {
-		places[i] = q.arg(v)
-	}
-	q.conditions = append(q.conditions, fmt.Sprintf(condition, places...))
-}
-
 func (q *statement) equal(column string, value *string) {
 	if value != nil {
-		q.where(column+" = %s", *value)
+		q.conditions = append(q.conditions, column+" = "+q.arg(*value))
 	}
 }
 
