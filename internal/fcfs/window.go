@@ -1,6 +1,9 @@
 package fcfs
 
-import "time"
+import (
+	"sort"
+	"time"
+)
 
 // lastDayStart keeps WindowAt within four-digit years in every time zone: 9999-12-31T00:00Z is no later than that day's
 // afternoon anywhere. Only a topic with CreateTime can hold an append time beyond it.
@@ -27,32 +30,25 @@ func (d Definition) DayEnd(window string) Millis {
 	if err != nil {
 		return 0
 	}
-	return Millis(dayEnd(date.AddDate(0, 0, 1), d.zone()).UnixMilli())
+	return dayEnd(date.AddDate(0, 0, 1).Unix(), d.zone())
 }
 
-// dayEnd takes the next midnight as if the zone were UTC. time.Date is of no use here: it does not say which instant it
-// gives for a local time that is skipped or comes twice. Instead look at each stretch of constant offset around that
-// midnight: in it, the day lasts until midnight − offset or until the stretch ends. The latest of these is the end.
-func dayEnd(midnight time.Time, zone *time.Location) time.Time {
-	const farthest = 26 * time.Hour // no zone was ever farther from UTC, not even over the date line and back
-	var end time.Time
-	for at := midnight.Add(-farthest); ; {
-		begins, ends := at.In(zone).ZoneBounds()
-		_, offset := at.In(zone).Zone()
-		last := midnight.Add(-time.Duration(offset) * time.Second)
-		if begins.Before(last) { // begins is the zero time in the first stretch of all
-			if !ends.IsZero() && ends.Before(last) {
-				last = ends
-			}
-			if last.After(end) {
-				end = last
-			}
-		}
-		if ends.IsZero() || ends.After(midnight.Add(farthest)) {
-			return end
-		}
-		at = ends
+// dayEnd takes the next midnight as if the zone were UTC, in seconds. It looks backwards from where that midnight has
+// passed in every zone for the last quarter of an hour that begins before it: clocks are never put back by less, so no
+// part of the day can hide between. Other ways were tried: time.Date does not say which instant it gives for a local time
+// that is skipped or comes twice, and ZoneBounds (of Go 1.26) ends the year a day early in leap years.
+func dayEnd(midnight int64, zone *time.Location) Millis {
+	const farthest, step = 16 * 60 * 60, 15 * 60 // no zone is 16 h from UTC
+	over := func(sec int64) bool {
+		_, offset := time.Unix(sec, 0).In(zone).Zone()
+		return sec+int64(offset) >= midnight
 	}
+	from := midnight + farthest
+	for over(from) {
+		from -= step
+	}
+	end := from + int64(sort.Search(step, func(i int) bool { return over(from + int64(i)) }))
+	return Millis(end) * second
 }
 
 // DropAt is the log time at which the window's people are dropped from Redis: 24 h after closes_at, of a day 24 h after
