@@ -49,7 +49,7 @@ func (o *oracle) seed(journal facts, start int64) []Difference {
 // take decides one record.
 func (o *oracle) take(r event.Record) {
 	o.records++
-	o.last, o.lastAt = r.LastOffset, fcfs.FromTime(r.Time)
+	o.last, o.lastAt = max(r.Offset, r.LastOffset), appendTime(r)
 	e, err := event.Decode(r)
 	if err != nil {
 		o.invalid(r, reasonOf(err))
@@ -64,14 +64,12 @@ func (o *oracle) take(r event.Record) {
 		}
 		_, fact = o.log.Claim(r.Offset, o.lastAt, d.CouponID, d.UserID)
 	case event.CouponDefined:
-		if !o.belongs(d.CouponID) {
-			o.invalid(r, event.ReasonWrongPartition)
+		definition := definitionOf(d)
+		if reason := o.unfit(definition); reason != "" {
+			o.invalid(r, reason)
 			return
 		}
-		var outcome fcfs.Outcome
-		if outcome, fact = o.log.Define(r.Offset, o.lastAt, definitionOf(d)); outcome == fcfs.Invalid {
-			o.dead[r.Offset] = invalid{r.LastOffset, event.ReasonInvalid}
-		}
+		_, fact = o.log.Define(r.Offset, o.lastAt, definition)
 	default:
 		o.invalid(r, event.ReasonUnknownType)
 		return
@@ -82,13 +80,32 @@ func (o *oracle) take(r event.Record) {
 	}
 }
 
+// appendTime is what the rules take for a record's time: a client's clock, where the topic has those, may say anything.
+func appendTime(r event.Record) fcfs.Millis {
+	return min(max(fcfs.Millis(r.Time.UnixMilli()), 1), fcfs.MaxTime)
+}
+
+// unfit is why a definition that could be read is a dead letter; "" where it is none.
+func (o *oracle) unfit(d fcfs.Definition) event.Reason {
+	if problems := d.Validate(); len(problems) > 0 {
+		if problems[0].Member == "rules" {
+			return event.ReasonUnsupportedRules
+		}
+		return event.ReasonInvalid
+	}
+	if !o.belongs(d.CouponID) {
+		return event.ReasonWrongPartition
+	}
+	return ""
+}
+
 func (o *oracle) belongs(couponID string) bool {
 	return event.Partition(couponID, o.partitions) == o.partition
 }
 
 func (o *oracle) invalid(r event.Record, reason event.Reason) {
-	o.dead[r.Offset] = invalid{r.LastOffset, reason}
-	o.log.Invalid(r.LastOffset, o.lastAt)
+	o.dead[r.Offset] = invalid{o.last, reason}
+	o.log.Invalid(o.last, o.lastAt)
 }
 
 func reasonOf(err error) event.Reason {

@@ -71,7 +71,11 @@ func (g *Gateway) Coupon(ctx context.Context, couponID string) (c Coupon, err er
 func (g *Gateway) Coupons(ctx context.Context) ([]Coupon, error) {
 	var all []Coupon
 	for after := ""; ; {
-		reply, err := g.do(ctx, request{method: http.MethodGet, path: "/v1/coupons?limit=1000&after=" + url.QueryEscape(after)})
+		query := url.Values{"limit": {"1000"}}
+		if after != "" {
+			query.Set("after", after)
+		}
+		reply, err := g.do(ctx, request{method: http.MethodGet, path: "/v1/coupons?" + query.Encode()})
 		if err != nil {
 			return nil, err
 		}

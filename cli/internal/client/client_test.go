@@ -91,6 +91,9 @@ func TestProblem_Error(t *testing.T) {
 
 func TestGateway_Coupons(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if after, given := r.URL.Query()["after"]; given && after[0] == "" {
+			t.Error("asked after an empty id")
+		}
 		switch r.URL.Query().Get("after") {
 		case "":
 			_, _ = io.WriteString(w, `{"coupons":[{"coupon_id":"a"},{"coupon_id":"b"}],"next":"b"}`)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,9 @@ const (
 )
 
 var names = []string{GatewayURL, GatewayAdminURL, LedgerURL, KafkaBrokers, RedisAddr, DatabaseURL, TopicPrefix, RedisPrefix}
+
+// Names are all endpoints, in the order in which they are shown.
+func Names() []string { return slices.Clone(names) }
 
 // File is the file of a data folder that holds its endpoints, one NAME=value a line, as a shell or make reads it.
 const File = "endpoints.env"
@@ -53,9 +57,10 @@ func Write(path string, values map[string]string) error {
 	return os.Rename(f.Name(), path)
 }
 
-// quote keeps a value one word for a shell: a database URL may hold & and ;.
+// quote keeps a value one word for a shell that reads the file, as where a database URL holds &. What no shell touches in
+// an assignment stays plain, for readers that know no quotes.
 func quote(value string) string {
-	if strings.ContainsAny(value, " \t\"'`$&;|<>()*?#\\") {
+	if strings.ContainsAny(value, " \t\"'`$&;|<>()#\\") {
 		return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 	}
 	return value

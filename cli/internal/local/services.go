@@ -68,7 +68,7 @@ func newServices(cfg Config, l *Local, d doors, reg *prometheus.Registry) (map[s
 	}
 	g, err := gateway.New(gateway.Config{
 		Config: s.kafka, Redis: s.redis, Listener: d.gateway, ClaimIDKeys: keys, MaxWaiters: maxWaiters,
-		AdminTokens: t.admin, ClaimTokens: t.claim, AllowAnonymous: t.admin.Empty() && t.claim.Empty(),
+		AdminTokens: t.admin, ClaimTokens: t.claim, AllowAnonymous: d.gateway.loopback(),
 	}, cfg.Log.With("service", "gateway"), reg)
 	if err != nil {
 		return nil, err
