@@ -44,7 +44,7 @@ var rules = []rule{
 	service("gateway", "golang.org/x/crypto"), adapter("gateway", goRedis), command("gateway"),
 	service("issuer"), adapter("issuer", goRedis), command("issuer"),
 	service("ledger"), adapter("ledger", pgx, "github.com/jackc/tern", "github.com/pressly/goose"), command("ledger"),
-	{"cli", []string{project, "github.com/spf13/", "github.com/schollz/progressbar", "github.com/prometheus/client_golang", goRedis, pgx, "golang.org/x/"}, kit},
+	{"cli", []string{project, "github.com/spf13/", "github.com/schollz/progressbar", "github.com/prometheus/client_golang", kafkaGo, goRedis, pgx, "golang.org/x/"}, kit},
 	{"test", []string{""}, []string{""}},
 	{"tools", nil, nil},
 	{"examples", []string{""}, []string{""}},
@@ -61,7 +61,7 @@ func adapter(name string, drivers ...string) rule {
 }
 
 func command(name string) rule {
-	return rule{"services/" + name + "/cmd", []string{services + name, project + "internal", "github.com/prometheus/client_golang"}, nil}
+	return rule{"services/" + name + "/cmd", []string{services + name, project + "internal", "github.com/prometheus/client_golang", "golang.org/x/sync"}, nil}
 }
 
 func TestImports(t *testing.T) {
