@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+)
+
+func TestMain(m *testing.M) { coupontest.Main(m) }
+
+// checkLeaks fails a test that leaves goroutines behind; those of the servers stay.
+func checkLeaks(t testing.TB, needs ...coupontest.Need) {
+	coupontest.Start(t, needs...)
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, int(7*time.Millisecond), time.UTC)
+
+// openStore is a store on a migrated database.
+func openStore(t testing.TB, url string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.New(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// migrated is a database of the test's own that has the schema.
+func migrated(t testing.TB, servers *coupontest.Servers) string {
+	t.Helper()
+	return servers.DatabaseFrom(t, "ledger", func(ctx context.Context, url string) error {
+		s, err := postgres.New(url)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return s.Migrate(ctx)
+	})
+}
+
+func sourceOf(f fcfs.Fact) event.Source { return event.Source(f.Source) }
+
+// grantOf is what the ledger should hold of a granted fact.
+func grantOf(requests string, f fcfs.Fact) event.CouponGranted {
+	return event.CouponGranted{
+		GrantID: fcfs.GrantID(requests, f.Source), CouponID: f.Granted.CouponID, UserID: f.Granted.UserID, Window: f.Granted.Window,
+		Sequence: f.Granted.Sequence, Limit: f.Granted.Limit, RequestedAt: f.RequestedAt.Time(), LogTime: f.LogTime.Time(), Source: sourceOf(f),
+	}
+}
+
+func definitionOf(f fcfs.Fact) event.CouponDefined {
+	source := sourceOf(f)
+	return event.CouponDefined{
+		CouponID: f.Defined.CouponID, Limit: f.Defined.Limit, Window: string(f.Defined.Window), TimeZone: f.Defined.TimeZone,
+		OpensAt: f.Defined.OpensAt.Time(), ClosesAt: f.Defined.ClosesAt.Time(), Rules: f.Defined.Rules,
+		RequestedAt: f.RequestedAt.Time(), LogTime: f.LogTime.Time(), Source: &source,
+	}
+}
+
+// message is a fact's journal record.
+func message(t testing.TB, requests string, f fcfs.Fact) event.Message {
+	t.Helper()
+	meta := event.Meta{ID: fcfs.GrantID(requests, f.Source), Source: event.JournalSource(requests, f.Source.Partition)}
+	var m event.Message
+	var err error
+	if f.Defined != nil {
+		m, err = definitionOf(f).Message(meta)
+	} else {
+		m, err = grantOf(requests, f).Message(meta)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// logs takes what a service logs, to be looked at afterwards.
+type logs struct {
+	mu    sync.Mutex
+	lines []slog.Record
+}
+
+func (l *logs) logger() *slog.Logger { return slog.New(l) }
+
+func (l *logs) Enabled(context.Context, slog.Level) bool { return true }
+func (l *logs) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *logs) WithGroup(string) slog.Handler            { return l }
+
+func (l *logs) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, r)
+	return nil
+}
+
+// alarms are the messages of level error.
+func (l *logs) alarms() (all []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.lines {
+		if r.Level >= slog.LevelError {
+			all = append(all, r.Message)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
