@@ -229,17 +229,21 @@ func (a *auditor) compare(ctx context.Context, l *look, journal journalState, st
 	if err != nil {
 		return fmt.Errorf("reading Postgres: %w", err)
 	}
-	waiting, differences := compareOutbox(l.oracle, journal, state)
-	l.wait(waiting)
+	l.compare(a.requests, journal, state, ledger)
+	l.count(journal, state, ledger)
+	return nil
+}
+
+// compare holds everything that was read of a partition against what its log leads to.
+func (l *look) compare(requestsTopic string, journal journalState, state redisState, ledger ledgerState) {
+	o, upTo := l.oracle, state.progress.Offset
+	l.wait(unemitted(o, journal, state))
 	if needed := journal.nextAfter(upTo); ledger.next < needed {
 		l.wait(fmt.Sprintf("the ledger is at journal offset %d, and the journal goes up to %d", ledger.next, needed-1))
 	}
-	l.differences = append(l.differences, differences...)
-	l.differences = append(l.differences, compareJournal(a.requests, l.oracle.facts, journal, upTo)...)
-	l.differences = append(l.differences, compareRedis(l.oracle, state, l.start)...)
-	l.differences = append(l.differences, compareLedger(a.requests, l.oracle.facts, journal, ledger)...)
-	l.count(journal, state, ledger)
-	return nil
+	l.differences = append(l.differences, compareJournal(requestsTopic, o.facts, journal, upTo)...)
+	l.differences = append(l.differences, compareRedis(o, state, l.start)...)
+	l.differences = append(l.differences, compareLedger(requestsTopic, o.facts, journal, ledger)...)
 }
 
 func (l *look) wait(what string) {
