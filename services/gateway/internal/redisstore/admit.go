@@ -83,7 +83,7 @@ func (s *Store) admit(ctx context.Context, k Knock, v version, r Ruling) ([]any,
 	}
 	answer, err := admitScript.Run(ctx, s.client,
 		[]string{keys.Progress(), keys.Coupon(k.CouponID), keys.Granted(k.CouponID, r.Window), keys.Guard(k.CouponID, r.Window, k.UserID)},
-		k.Heard, string(v), refused, near, k.UserID, k.Token, k.Guard.Milliseconds(), redislayout.GrantedField(r.Window),
+		k.Heard, string(v), definitionPrefix, refused, near, k.UserID, k.Token, k.Guard.Milliseconds(), redislayout.GrantedField(r.Window),
 	).Slice()
 	if err == nil && (len(answer) < 2 || text(answer, 0) == "changed" && len(answer) < 4) {
 		err = errors.New("short answer")

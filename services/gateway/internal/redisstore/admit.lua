@@ -1,7 +1,7 @@
 -- Is this claim let through? One atomic look at the guard, the rules in their order, and the guard is taken.
 -- KEYS: progress, coupon, granted of the window, guard. ARGV: see admit.go.
-local heard, version, refused, near, user, token, guard_ms, total_granted =
-  tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local heard, version, definition, refused, near, user, token, guard_ms, granted =
+  tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 local held = redis.call('GET', KEYS[4])
 if held and held ~= token then
@@ -16,8 +16,11 @@ end
 progress = progress or ''
 
 if offset >= heard then
-  local coupon = redis.call('HMGET', KEYS[2], 'current', 'definitions', 'limit', total_granted)
-  local now = (coupon[1] or '') .. '/' .. (coupon[2] or '')
+  local coupon = redis.call('HMGET', KEYS[2], 'current', 'definitions', 'limit', granted)
+  local now = ''
+  if coupon[1] then
+    now = coupon[2] .. '/' .. coupon[1] .. '/' .. redis.call('HGET', KEYS[2], definition .. coupon[1])
+  end
   if now ~= version then
     return {'changed', progress, now, redis.call('HGETALL', KEYS[2])}
   end

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
@@ -13,11 +14,13 @@ import (
 // maxKnown bounds the memory of the definitions: some hundred bytes a coupon, as long as few are defined anew often.
 const maxKnown = 10_000
 
-// version names the definitions of a coupon: the offset of the one in force, and how many there are. What a log led to
-// up to an offset never changes, so neither do the definitions under one version.
+// version names the definitions of a coupon as the scripts make it: how many there are, the offset of the one in force,
+// and that one itself; "" where there is no coupon. What a log led to up to an offset never changes, so neither do the
+// definitions under one version.
 type version string
 
-const unknownCoupon version = "/" // as the scripts make it where there is no coupon
+// definitionPrefix makes the name of a definition's field, with its offset behind.
+var definitionPrefix = strings.TrimSuffix(redislayout.DefinitionField(0), "0")
 
 // versioned are the definitions of a coupon, by offset.
 type versioned struct {
@@ -41,11 +44,7 @@ type definitions struct {
 func (d *definitions) get(couponID string) versioned {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	v, ok := d.m[couponID]
-	if !ok {
-		v.version = unknownCoupon
-	}
-	return v
+	return d.m[couponID]
 }
 
 func (d *definitions) put(couponID string, v versioned) {

@@ -96,7 +96,7 @@ type run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd
 func (s *Store) read(ctx context.Context, c redis.Scripter, run run, q Question, v version, window string) *redis.Cmd {
 	keys := s.keys(q.Partition)
 	return run(ctx, c, []string{keys.Progress(), keys.Coupon(q.CouponID), keys.Granted(q.CouponID, window)},
-		string(v), redislayout.GrantedField(window), q.UserID)
+		string(v), definitionPrefix, redislayout.GrantedField(window), q.UserID)
 }
 
 // reading understands the script's answer; coupon is what the script was told to be known.
