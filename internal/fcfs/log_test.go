@@ -108,7 +108,19 @@ func TestLog_drops(t *testing.T) {
 		22 09:00 define limit=2 closes=22T18:00
 		22 09:01 claim ann
 		23 18:00 invalid`)
-	c = l.Coupon("c")
+	checkDropped(t, l)
+
+	// A closing that was set into the past drops with its own record.
+	l, _ = newTestLog(t, `
+		22 09:00 define limit=2
+		22 09:01 claim ann
+		24 09:00 define limit=2 closes=22T18:00`)
+	checkDropped(t, l)
+}
+
+func checkDropped(t *testing.T, l *Log) {
+	t.Helper()
+	c := l.Coupon("c")
 	if _, ok := c.Entry("", "ann"); ok || c.Count("") != 1 || c.Total() != 1 {
 		t.Errorf("ann is there: %v; count %d, total %d", ok, c.Count(""), c.Total())
 	}

@@ -67,6 +67,7 @@ var stories = []story{
 	{"they stay as they are when the day's people are long dropped", `
 		22 09:00 define limit=1 window=daily → created
 		22 09:01 claim ann            → granted #1 of 2026-11-22
+		25 09:00 invalid              →
 		26 09:00 define limit=1       → conflict`},
 	{"each day is a new coupon", `
 		22 09:00 define limit=1 window=daily zone=Asia/Seoul → created

@@ -46,7 +46,7 @@ func TestDefinition_WindowAt(t *testing.T) {
 func TestDefinition_WindowAt_anyTime(t *testing.T) {
 	for zone := range mustZones(t) {
 		d := daily(zone)
-		for _, when := range []Millis{math.MinInt64, -1, 0, 1, MaxTime, MaxTime + 1, math.MaxInt64} {
+		for _, when := range []Millis{math.MinInt64, -1, 0, 1, MaxTime, MaxTime + 1, MaxTime + 3*day, math.MaxInt64} {
 			window := d.WindowAt(when)
 			if len(window) != len(time.DateOnly) {
 				t.Fatalf("%s at %d: %q", zone, when, window)

@@ -54,9 +54,7 @@ func openZones() (map[string]*zip.File, error) {
 	}
 	files := make(map[string]*zip.File, len(r.File))
 	for _, f := range r.File {
-		if !f.FileInfo().IsDir() {
-			files[f.Name] = f
-		}
+		files[f.Name] = f
 	}
 	return files, nil
 }
