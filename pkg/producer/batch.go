@@ -10,9 +10,11 @@ import (
 type batch struct {
 	parts []part
 	since time.Time // of the oldest record
-	bytes []byte    // sealed; nil: to be encoded
+	bytes []byte    // sealed and framed; nil: to be encoded
 	count int
 	tries int
+	// damaged is how often the broker found the checksum wrong.
+	damaged int
 	// maybe tells that a try may have reached the log: from then on the batch
 	// must not change.
 	maybe bool

@@ -67,6 +67,12 @@ func (t *partition) try(ctx context.Context, b *batch) (done bool, err error) {
 	t.encode(b)
 	res, err := t.produce(ctx, b)
 	v := judge(err)
+	if errors.Is(err, kafka.InvalidMessage) {
+		// Damaged on its way; but not each time.
+		if b.damaged++; b.damaged > 3 {
+			v = refused
+		}
+	}
 	if b.maybe && v >= outOfStep {
 		v = outOfStep // an earlier try may be in the log all the same
 	}
@@ -157,7 +163,8 @@ func (t *partition) encode(b *batch) {
 			builder.Append(&messages[i])
 		}
 	}
-	b.bytes = builder.Seal(t.session.producer, t.sequence)
+	builder.Seal(t.session.producer, t.sequence)
+	b.bytes = builder.Frame()
 }
 
 // recycle takes the batch's memory for the next one, unless a try that was

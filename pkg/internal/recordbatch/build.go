@@ -11,6 +11,9 @@ import (
 // HeaderSize is what a batch takes besides its records.
 const HeaderSize = headerSize
 
+// framePrefix is the length that stands before the batches in a request.
+const framePrefix = 4
+
 // Builder puts a batch together. The zero value is an empty one.
 type Builder struct {
 	buf      []byte
@@ -21,17 +24,17 @@ type Builder struct {
 
 // Reset begins a new batch in buf's memory.
 func (b *Builder) Reset(buf []byte) {
-	if cap(buf) < headerSize {
+	if cap(buf) < framePrefix+headerSize {
 		buf = make([]byte, 0, 64<<10)
 	}
-	*b = Builder{buf: buf[:headerSize]}
+	*b = Builder{buf: buf[:framePrefix+headerSize]}
 }
 
 // Count is how many records have been appended.
 func (b *Builder) Count() int { return int(b.count) }
 
 // Size is what the batch takes so far.
-func (b *Builder) Size() int { return len(b.buf) }
+func (b *Builder) Size() int { return len(b.buf) - framePrefix }
 
 // Append adds a record; m.Time is set.
 func (b *Builder) Append(m *event.Message) {
@@ -65,7 +68,8 @@ func (b *Builder) Append(m *event.Message) {
 // builder: whoever may still be reading an earlier sealing of it must have
 // been given a copy.
 func (b *Builder) Seal(p Producer, sequence int32) []byte {
-	h := b.buf
+	h := b.buf[framePrefix:]
+	binary.BigEndian.PutUint32(b.buf, uint32(len(h)))
 	binary.BigEndian.PutUint64(h, 0) // the broker puts the offset
 	binary.BigEndian.PutUint32(h[8:], uint32(len(h)-prefixSize))
 	binary.BigEndian.PutUint32(h[12:], 1<<32-1) // no leader epoch
@@ -81,6 +85,9 @@ func (b *Builder) Seal(p Producer, sequence int32) []byte {
 	binary.BigEndian.PutUint32(h[17:], crc32.Checksum(h[crcFrom:], castagnoli))
 	return h
 }
+
+// Frame is the sealed batch with its length before it, as requests have it.
+func (b *Builder) Frame() []byte { return b.buf }
 
 // Size is the most that a record of m takes in a batch.
 func Size(m *event.Message) int {
