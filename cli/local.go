@@ -136,7 +136,7 @@ audit says, and end. The data go into a folder that ends with it, unless --data-
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		cfg.DataDir = a.dataDir
 		if !cmd.Flags().Changed("data-dir") {
-			if cfg.DataDir, err = os.MkdirTemp("", "firstcome-demo-"); err != nil {
+			if cfg.DataDir, err = demoFolder(); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, os.RemoveAll(cfg.DataDir)) }()
@@ -149,6 +149,15 @@ audit says, and end. The data go into a folder that ends with it, unless --data-
 		return a.runDemo(cmd.Context(), l)
 	}
 	return cmd
+}
+
+// demoFolder can be entered by the account that runs Postgres where this one is root.
+func demoFolder() (string, error) {
+	dir, err := os.MkdirTemp("", "firstcome-demo-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o711)
 }
 
 // The demo's sale.

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firstcome/firstcome/cli/internal/client"
+)
+
+// ran is what a command left behind.
+type ran struct {
+	code     int
+	out, err string
+}
+
+func run(t *testing.T, env map[string]string, args ...string) ran {
+	t.Helper()
+	var out, errs strings.Builder
+	code := Run(t.Context(), args, System{Out: &out, Err: &errs, Getenv: func(name string) string { return env[name] }})
+	return ran{code, out.String(), errs.String()}
+}
+
+func TestUsage(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args string
+		code int
+		say  string
+	}{
+		{"", exitOK, ""},
+		{"--help", exitOK, ""},
+		{"nonsense", exitUsage, `unknown command "nonsense"`},
+		{"coupon", exitUsage, "coupon needs one of put, get, list, close"},
+		{"coupon get", exitUsage, "accepts 1 arg(s), received 0"},
+		{"coupon put tea", exitUsage, "--limit is missing"},
+		{"coupon put tea --limit ten", exitUsage, "invalid argument"},
+		{"coupon put tea --limit 1 --opens-at tomorrow", exitUsage, `--opens-at "tomorrow" is neither a time`},
+		{"claim tea", exitUsage, "claim needs COUPON and USER, or --id alone"},
+		{"claim tea ada --id x", exitUsage, "claim needs COUPON and USER, or --id alone"},
+		{"load --people 0", exitUsage, "--people must be at least 1"},
+		{"load --concurrency 0", exitUsage, "--concurrency must be at least 1"},
+		{"load --coupon tea --limit 3", exitUsage, "--limit is of the coupon that load defines"},
+		{"topics", exitUsage, "topics needs create"},
+		{"topics create --partitions 5000", exitUsage, "--partitions must be from 1 to 4096"},
+		{"local --partitions 0", exitUsage, "--partitions must be from 1 to 4096"},
+		{"audit --kafak x", exitUsage, "unknown flag: --kafak"},
+		{"audit --answers " + filepath.Join(dir, "none"), exitFailure, "no such file"},
+		{"audit", exitFailure, "no KAFKA_BROKERS, REDIS_ADDR, DATABASE_URL: not given by a flag"},
+		{"coupon list", exitFailure, "no GATEWAY_URL: not given by a flag"},
+		{"topics create --kafka nowhere", exitFailure, `"nowhere" is not host:port`},
+	} {
+		got := run(t, nil, append([]string{"--data-dir", dir}, strings.Fields(c.args)...)...)
+		if got.code != c.code || !strings.Contains(got.err, c.say) || strings.Count(got.err, "\n") > 1 {
+			t.Errorf("firstcome %s: exit code %d, said %q; want %d and one line with %q", c.args, got.code, got.err, c.code, c.say)
+		}
+	}
+}
+
+func TestHelp_HasExamples(t *testing.T) {
+	for _, command := range []string{"", "local", "demo", "topics create", "coupon put", "coupon get", "coupon list", "coupon close", "claim", "load", "audit"} {
+		if got := run(t, nil, append(strings.Fields(command), "--help")...); !strings.Contains(got.out, "Examples:\n  firstcome ") {
+			t.Errorf("firstcome %s --help has no example", command)
+		}
+	}
+}
+
+// gateway answers by path and remembers what it was asked.
+func gateway(t *testing.T, answers map[string]string) (env map[string]string, asked *[]string) {
+	asked = new([]string)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		request := r.Method + " " + r.URL.Path
+		*asked = append(*asked, strings.TrimSpace(fmt.Sprintf("%s %s %s", request, r.Header.Get("Authorization"), body)))
+		status, answer, _ := strings.Cut(answers[request], " ")
+		code := http.StatusNotFound
+		if answer != "" {
+			_, _ = fmt.Sscan(status, &code)
+		}
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	return map[string]string{"GATEWAY_URL": server.URL, "ADMIN_TOKEN": "boss", "CLAIM_TOKEN": "shop"}, asked
+}
+
+const tea = `{"coupon_id":"tea","limit":1000,"granted":3,"remaining":997,"status":"open","window":"none","current_window":"","time_zone":"UTC","opens_at":"2026-11-22T10:00:00.000Z"}`
+
+func TestCoupon(t *testing.T) {
+	env, asked := gateway(t, map[string]string{
+		"PUT /v1/coupons/tea": "201 " + tea, "GET /v1/coupons/tea": "200 " + tea,
+		"GET /v1/coupons":      `200 {"coupons":[` + tea + `,{"coupon_id":"lunch","limit":50,"granted":50,"remaining":0,"status":"sold_out","window":"daily","current_window":"2026-11-22","time_zone":"Asia/Seoul"}],"next":null}`,
+		"GET /v1/coupons/milk": `404 {"type":"https://firstcome.dev/problems/unknown-coupon","detail":"no such coupon","correlation_id":"c"}`,
+	})
+	const one = `  status     open
+  limit      1,000
+  granted    3
+  remaining  997
+  window     none
+  time zone  UTC
+  opens at   2026-11-22T10:00:00Z
+`
+	for _, c := range []struct {
+		args string
+		want ran
+		ask  string
+	}{
+		{"coupon put tea --limit 1000", ran{exitOK, "coupon tea created\n\n" + one, ""}, `PUT /v1/coupons/tea Bearer boss {"limit":1000,"window":"none","time_zone":"UTC"}`},
+		{"coupon get tea", ran{exitOK, one, ""}, "GET /v1/coupons/tea"},
+		{"coupon list", ran{exitOK, "COUPON  STATUS    LIMIT  GRANTED  REMAINING  WINDOW\ntea     open      1,000  3        997        none\nlunch   sold_out  50     50       0          2026-11-22\n", ""}, "GET /v1/coupons"},
+		{"coupon get milk", ran{exitFailure, "", "firstcome: unknown-coupon: no such coupon (status 404, correlation id c)\n"}, "GET /v1/coupons/milk"},
+	} {
+		got := run(t, env, strings.Fields(c.args)...)
+		if got != c.want {
+			t.Errorf("firstcome %s: got %+v\nwant %+v", c.args, got, c.want)
+		}
+		if last := (*asked)[len(*asked)-1]; last != c.ask {
+			t.Errorf("firstcome %s asked %q, want %q", c.args, last, c.ask)
+		}
+	}
+	if got := run(t, env, "coupon", "get", "tea", "--json"); !json.Valid([]byte(got.out)) {
+		t.Errorf("--json printed %q", got.out)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	before, after := now.Add(-time.Hour), now.Add(time.Hour)
+	for _, c := range []struct {
+		name  string
+		opens *time.Time
+		want  *time.Time
+	}{{"opened", &before, &before}, {"not yet open", &after, nil}, {"always open", nil, nil}} {
+		got := closed(client.Coupon{Limit: 3, Window: "daily", TimeZone: "UTC", OpensAt: c.opens, ClosesAt: &after}, now)
+		if got.Limit != 3 || got.Window != "daily" || got.TimeZone != "UTC" || !got.ClosesAt.Equal(now) || got.OpensAt != c.want {
+			t.Errorf("%s: got %+v", c.name, got)
+		}
+	}
+}
+
+func TestClaim(t *testing.T) {
+	env, asked := gateway(t, map[string]string{
+		"POST /v1/coupons/tea/claims":  `200 {"claim_id":"x","coupon_id":"tea","status":"granted","window":"2026-11-22","sequence":3,"grant_id":"g"}`,
+		"POST /v1/coupons/gone/claims": `409 {"type":"https://firstcome.dev/problems/sold-out","claim_id":"x"}`,
+		"POST /v1/coupons/had/claims":  `409 {"type":"https://firstcome.dev/problems/already-issued","grant":{"grant_id":"g","sequence":2,"window":""}}`,
+		"POST /v1/coupons/slow/claims": `202 {"claim_id":"x","coupon_id":"slow","status":"pending","position":7}`,
+		"POST /v1/coupons/held/claims": `409 {"type":"https://firstcome.dev/problems/duplicate-request","claim_id":"x"}`,
+		"GET /v1/claims/x":             `200 {"status":"refused","outcome":"closed"}`,
+	})
+	for _, c := range []struct {
+		args string
+		want ran
+		ask  string
+	}{
+		{"claim tea ada --wait 5s", ran{exitOK, "granted: sequence 3 of 2026-11-22, grant g\nclaim x\n", ""}, `POST /v1/coupons/tea/claims Bearer shop {"user_id":"ada"}`},
+		{"claim gone ada", ran{exitFailure, "refused: sold_out\nclaim x\n", ""}, ""},
+		{"claim had ada", ran{exitFailure, "refused: already_issued, with sequence 2, grant g\n", ""}, ""},
+		{"claim slow ada", ran{exitOK, "pending: at most 7 in front\nclaim x\n", ""}, ""},
+		{"claim slow ada --wait 10s", ran{exitFailure, "refused: closed\nclaim x\n", ""}, "GET /v1/claims/x Bearer shop"},
+		{"claim held ada", ran{exitFailure, "", "firstcome: duplicate-request (status 409); `firstcome claim --id x` tells what became of the first\n"}, ""},
+		{"claim --id x", ran{exitFailure, "refused: closed\nclaim x\n", ""}, ""},
+	} {
+		if got := run(t, env, strings.Fields(c.args)...); got != c.want {
+			t.Errorf("firstcome %s: got %+v\nwant %+v", c.args, got, c.want)
+		}
+		if last := (*asked)[len(*asked)-1]; c.ask != "" && last != c.ask {
+			t.Errorf("firstcome %s asked %q, want %q", c.args, last, c.ask)
+		}
+	}
+}
+
+// A gateway that refuses everybody but the first: the load says what is wrong, and writes down what each was told.
+func TestLoad_Judges(t *testing.T) {
+	env, _ := gateway(t, map[string]string{
+		"GET /v1/coupons/tea":         "200 " + strings.Replace(tea, "997", "2", 1),
+		"POST /v1/coupons/tea/claims": `409 {"type":"https://firstcome.dev/problems/sold-out"}`,
+	})
+	record := filepath.Join(t.TempDir(), "answers.ndjson")
+	got := run(t, env, "load", "--coupon", "tea", "--people", "5", "--record", record)
+	if got.code != exitFailure || !strings.Contains(got.out, "WRONG: 0 were granted, and it should be exactly 2") || got.err != "" {
+		t.Errorf("got %+v", got)
+	}
+	if lines, err := os.ReadFile(record); err != nil || strings.Count(string(lines), `"outcome":"sold_out"`) != 5 {
+		t.Errorf("recorded %s, %v", lines, err)
+	}
+}
