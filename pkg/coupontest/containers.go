@@ -1,7 +1,223 @@
 package coupontest
 
-import "context"
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
 
-var containersKind = kind{name: "containers"}
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	tclog "github.com/testcontainers/testcontainers-go/log"
+	tcpostgres "github.com/testcontainers/testcontainers-go/modules/postgres"
+	tcredis "github.com/testcontainers/testcontainers-go/modules/redis"
+)
 
-func removeContainers(context.Context, string) error { return nil }
+// The images; deployments/compose.yaml runs the same.
+const (
+	kafkaImage    = "apache/kafka:4.3.1"
+	redisImage    = "redis:8.0"
+	postgresImage = "postgres:17"
+)
+
+const containerLabel = "firstcome.coupontest" // its value tells the containers of one process from all others
+
+var containersKind = kind{
+	name:  "containers",
+	ready: func() error { _, err := engine(); return err },
+	start: map[Need]starter{Kafka: kafkaContainer, Redis: redisContainer, Postgres: postgresContainer},
+}
+
+// engine says once whether a Docker engine answers, and under which label this process's containers go.
+var engine = sync.OnceValues(func() (label string, err error) {
+	defer func() {
+		if p := recover(); p != nil { // testcontainers' answer to some machines without Docker
+			err = fmt.Errorf("no Docker engine answers: %v", p)
+		}
+	}()
+	if _, said := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !said { // our own reaper does its work
+		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
+			return "", err
+		}
+	}
+	tclog.SetDefault(tclog.NewNoopLogger()) // its chatter would drown what tests say; what goes wrong comes as an error
+	docker, err := testcontainers.NewDockerClientWithOpts(context.Background())
+	if err != nil {
+		return "", fmt.Errorf("no Docker engine answers: %w", err)
+	}
+	defer docker.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
+	defer cancel()
+	if _, err := docker.Ping(ctx, client.PingOptions{}); err != nil {
+		return "", fmt.Errorf("no Docker engine answers: %w", err)
+	}
+	return strings.ToLower(rand.Text()), nil
+})
+
+// watched prepares for a container: there is an engine, and somebody will remove the container whatever happens to us.
+func watched(s *set) (testcontainers.CustomizeRequestOption, error) {
+	label, err := engine()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.reaper.watch(reapContainers, label); err != nil {
+		return nil, err
+	}
+	return testcontainers.WithLabels(map[string]string{containerLabel: label}), nil
+}
+
+func redisContainer(ctx context.Context, s *set, _ string) (*server, error) {
+	labels, err := watched(s)
+	if err != nil {
+		return nil, err
+	}
+	c, err := tcredis.Run(ctx, redisImage, labels)
+	if err != nil {
+		return nil, failed(ctx, c, err)
+	}
+	srv, err := containerServer(ctx, c, "6379/tcp", func(ctx context.Context, hostport string) error {
+		_, err := redisVersion(ctx, hostport)
+		return err
+	})
+	if err != nil {
+		return nil, failed(ctx, c, err)
+	}
+	srv.version = func(ctx context.Context) (string, error) { return redisVersion(ctx, srv.hostport) }
+	return srv, nil
+}
+
+func postgresContainer(ctx context.Context, s *set, _ string) (*server, error) {
+	labels, err := watched(s)
+	if err != nil {
+		return nil, err
+	}
+	c, err := tcpostgres.Run(ctx, postgresImage, labels, tcpostgres.BasicWaitStrategies(),
+		tcpostgres.WithDatabase("firstcome"), tcpostgres.WithUsername("firstcome"), tcpostgres.WithPassword("firstcome"),
+		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "max_connections=200"))
+	if err != nil {
+		return nil, failed(ctx, c, err)
+	}
+	address, err := c.ConnectionString(ctx, "sslmode=disable")
+	if err != nil {
+		return nil, failed(ctx, c, err)
+	}
+	template, err := postgresServer(address)
+	if err != nil {
+		return nil, failed(ctx, c, err)
+	}
+	srv, err := containerServer(ctx, c, "5432/tcp", func(ctx context.Context, hostport string) error {
+		_, err := postgresVersion(ctx, (&server{hostport: hostport, url: template.url}).address())
+		return err
+	})
+	if err != nil {
+		return nil, failed(ctx, c, err)
+	}
+	srv.url = template.url
+	srv.version = func(ctx context.Context) (string, error) { return postgresVersion(ctx, srv.address()) }
+	return srv, nil
+}
+
+// containerServer is what all containers have in common.
+func containerServer(ctx context.Context, c testcontainers.Container, port string, answers func(context.Context, string) error) (*server, error) {
+	hostport, err := c.PortEndpoint(ctx, port, "")
+	if err != nil {
+		return nil, err
+	}
+	return &server{
+		hostport: hostport,
+		stop: func(context.Context) error {
+			return testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) // nothing in it is worth waiting for
+		},
+		kill: func(ctx context.Context) error { return killContainer(ctx, c.GetContainerID()) },
+		restart: func(ctx context.Context) (string, error) {
+			if err := c.Start(ctx); err != nil {
+				return "", err
+			}
+			hostport, err := c.PortEndpoint(ctx, port, "") // the engine gives it another one
+			if err != nil {
+				return "", err
+			}
+			// The lines of the first start are still in its log, so waiting for them says nothing.
+			return hostport, await(ctx, func(ctx context.Context) error { return answers(ctx, hostport) })
+		},
+	}, nil
+}
+
+// await tries until it works; the last reason where it doesn't within half a minute.
+func await(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// failed removes a container that didn't start as it should, and adds to the reason what it said.
+func failed(ctx context.Context, c testcontainers.Container, reason error) error {
+	said := ""
+	if log, err := logs(ctx, c); err == nil {
+		lines := strings.Split(strings.TrimSpace(log), "\n")
+		said = "\n(where its ports are not to be reached at that address, TESTCONTAINERS_HOST_OVERRIDE names another) It said:\n" +
+			strings.Join(lines[max(0, len(lines)-10):], "\n")
+	}
+	return errors.Join(fmt.Errorf("%w%s", reason, said), testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)))
+}
+
+func logs(ctx context.Context, c testcontainers.Container) (_ string, err error) {
+	defer func() {
+		if recover() != nil { // a nil container inside the interface
+			err = errors.New("no container")
+		}
+	}()
+	r, err := c.Logs(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	return string(text), err
+}
+
+func killContainer(ctx context.Context, id string) error {
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return err
+	}
+	defer docker.Close()
+	_, err = docker.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "KILL"})
+	return err
+}
+
+// removeContainers is for the reaper: it knows the label only.
+func removeContainers(ctx context.Context, label string) error {
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return err
+	}
+	defer docker.Close()
+	found, err := docker.ContainerList(ctx, client.ContainerListOptions{
+		All: true, Filters: client.Filters{}.Add("label", containerLabel+"="+label),
+	})
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, c := range found.Items {
+		_, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}

@@ -15,7 +15,7 @@
 //
 // The environment decides which servers, and the same tests run on each kind:
 //
-//	COUPONTEST_SERVERS=embedded    (default) kfake and miniredis in the process, a real Postgres beside it
+//	COUPONTEST_SERVERS=embedded    (default; with REQUIRE=containers the next) kfake and miniredis in the process, a real Postgres beside it
 //	COUPONTEST_SERVERS=containers  apache/kafka:4.3.1, redis:8.0, postgres:17; fails where no engine answers
 //	COUPONTEST_SERVERS=attach      those of KAFKA_BROKERS, REDIS_ADDR and DATABASE_URL (a role that may create databases)
 //

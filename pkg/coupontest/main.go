@@ -40,11 +40,11 @@ func (s stopping) Run() int {
 	return code
 }
 
-// Describe starts one server of each of the kind that the environment chooses, stops them, and names kind and versions in
-// one line.
+// Describe starts one server of each of the kind that the environment chooses, stops them, and names them and their
+// versions in one line.
 func Describe(ctx context.Context) (string, error) {
-	s := newSet(true)
-	_, err := s.start([]Need{Kafka, Redis, Postgres})
+	s := newSet(false)
+	_, err := s.start(ctx, []Need{Kafka, Redis, Postgres})
 	var versions []string
 	if err == nil {
 		versions, err = s.versions(ctx)
@@ -52,5 +52,5 @@ func Describe(ctx context.Context) (string, error) {
 	if err := errors.Join(err, s.close()); err != nil {
 		return "", err
 	}
-	return s.kind.name + " servers: " + strings.Join(versions, ", "), nil
+	return strings.Join(versions, ", "), nil
 }

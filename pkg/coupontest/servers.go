@@ -70,7 +70,7 @@ func place(t testing.TB, from *set, alone bool, needs []Need) *Servers {
 	if len(needs) == 0 {
 		needs = []Need{Kafka, Redis, Postgres}
 	}
-	running, err := from.start(needs)
+	running, err := from.start(context.Background(), needs)
 	if err != nil {
 		t.Fatalf("coupontest: %v", err)
 	}

@@ -44,6 +44,7 @@ type starter func(ctx context.Context, s *set, advertise string) (*server, error
 // kind is a way to get servers.
 type kind struct {
 	name  string
+	ready func() error // why none of them can be had; nil: they always can
 	start map[Need]starter
 }
 
@@ -51,7 +52,11 @@ type kind struct {
 const EnvServers = "COUPONTEST_SERVERS"
 
 func chosenKind() (kind, error) {
-	switch name := os.Getenv(EnvServers); name {
+	name := os.Getenv(EnvServers)
+	if name == "" {
+		name = os.Getenv("REQUIRE") // containers, or nothing
+	}
+	switch name {
 	case "", embeddedKind.name:
 		return embeddedKind, nil
 	case containersKind.name:
@@ -97,13 +102,18 @@ func (s *set) entry(n Need) *entry {
 
 // start starts what isn't running, side by side, and returns all that was asked for. A server that couldn't be started is
 // not tried again.
-func (s *set) start(needs []Need) (map[Need]*server, error) {
+func (s *set) start(ctx context.Context, needs []Need) (map[Need]*server, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
+	if s.kind.ready != nil {
+		if err := s.kind.ready(); err != nil {
+			return nil, fmt.Errorf("%s servers: %w", s.kind.name, err)
+		}
+	}
 	var wg sync.WaitGroup
 	for _, need := range needs {
-		wg.Go(func() { s.startOne(need) })
+		wg.Go(func() { s.startOne(ctx, need) })
 	}
 	wg.Wait()
 	running, problems := map[Need]*server{}, []error{}
@@ -117,10 +127,10 @@ func (s *set) start(needs []Need) (map[Need]*server, error) {
 	return running, errors.Join(problems...)
 }
 
-func (s *set) startOne(need Need) {
+func (s *set) startOne(ctx context.Context, need Need) {
 	e := s.entry(need)
 	e.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		ctx, cancel := context.WithTimeout(ctx, startTimeout)
 		defer cancel()
 		e.server, e.err = s.startServer(ctx, need)
 	})
