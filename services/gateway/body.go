@@ -18,6 +18,9 @@ func readObject(w http.ResponseWriter, r *http.Request) (*event.Object, error) {
 	if !isJSON(r.Header) {
 		return nil, problem.New(problem.UnsupportedMediaType, "the body must be application/json in UTF-8, and not compressed")
 	}
+	if r.ContentLength > maxBody { // nobody has to send it first
+		return nil, &http.MaxBytesError{Limit: maxBody}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {

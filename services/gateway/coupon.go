@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -155,49 +154,6 @@ func (s *Service) answerPut(w http.ResponseWriter, couponID string, outcome fcfs
 		return unavailable("the definition is in the log, and not yet decided", nil)
 	}
 	return problem.New(problem.Internal, "").Because(fmt.Errorf("a definition with outcome %s", outcome))
-}
-
-func readDefinition(w http.ResponseWriter, r *http.Request) (fcfs.Definition, error) {
-	d := fcfs.Definition{CouponID: r.PathValue("id"), Rules: fcfs.RulesVersion}
-	if err := event.CheckCouponID(d.CouponID); err != nil {
-		return d, problem.InvalidFields(problem.FieldError{Parameter: "id", Detail: err.Error()})
-	}
-	o, err := readObject(w, r)
-	if err != nil {
-		return d, err
-	}
-	text := func(name, otherwise string) string {
-		if o.Has(name) {
-			return o.String(name, false)
-		}
-		return otherwise
-	}
-	d.Limit = o.Int("limit", true, 1, fcfs.MaxLimit)
-	d.Window, d.TimeZone = fcfs.Window(text("window", string(fcfs.WindowNone))), text("time_zone", "UTC")
-	d.OpensAt, d.ClosesAt = fcfs.FromTime(o.Time("opens_at")), fcfs.FromTime(o.Time("closes_at"))
-	known := map[string]bool{}
-	for _, e := range o.Errors() {
-		known[e.Pointer] = true
-	}
-	for _, p := range d.Validate() {
-		if !known["#/"+p.Member] {
-			o.Fail(p.Member, p.Detail)
-		}
-	}
-	var invalid event.FieldErrors
-	if _, err := defined(d).Message(event.Meta{Source: "/"}); len(o.Errors()) == 0 && errors.As(err, &invalid) {
-		for _, e := range invalid { // what records can't hold, though the rules would take it
-			o.Fail(e.Pointer[len("#/"):], e.Detail)
-		}
-	}
-	return d, finish(o)
-}
-
-func defined(d fcfs.Definition) event.CouponDefined {
-	return event.CouponDefined{
-		CouponID: d.CouponID, Limit: d.Limit, Window: string(d.Window), TimeZone: d.TimeZone,
-		OpensAt: d.OpensAt.Time(), ClosesAt: d.ClosesAt.Time(), Rules: d.Rules,
-	}
 }
 
 // judgeDefinition tells what the log decided about a definition from one atomic reading: None while it is pending. One
