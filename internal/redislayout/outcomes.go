@@ -22,7 +22,7 @@ type Outcomes struct {
 	Sequences   []int64        // one for each Granted, in order
 }
 
-// Encode panics where the lengths do not fit together.
+// Encode panics where the lengths do not fit together, or an outcome or a sequence is none.
 func (o Outcomes) Encode() []byte {
 	granted := 0
 	for _, out := range o.Outcomes {
@@ -39,9 +39,15 @@ func (o Outcomes) Encode() []byte {
 	b = binary.AppendUvarint(b, uint64(o.First))
 	b = binary.AppendUvarint(b, uint64(o.Last-o.First))
 	for _, out := range o.Outcomes {
+		if !out.Valid() {
+			panic(fmt.Sprintf("redislayout: outcome %d", out))
+		}
 		b = append(b, byte(out))
 	}
 	for _, s := range o.Sequences {
+		if s < 1 {
+			panic(fmt.Sprintf("redislayout: sequence %d", s))
+		}
 		b = binary.AppendUvarint(b, uint64(s))
 	}
 	return b
@@ -98,14 +104,13 @@ func DecodeOutcomes(message []byte) (Outcomes, error) {
 			granted++
 		}
 	}
-	if granted > len(r.rest) {
-		return Outcomes{}, fmt.Errorf("%w: cut short", errOutcomes)
-	}
 	if granted > 0 {
 		o.Sequences = make([]int64, granted)
 	}
 	for i := range o.Sequences {
-		o.Sequences[i] = r.number()
+		if o.Sequences[i] = r.number(); o.Sequences[i] == 0 {
+			r.bad = true
+		}
 	}
 	if r.bad || len(r.rest) > 0 {
 		return Outcomes{}, fmt.Errorf("%w: its sequences are not those of its grants", errOutcomes)
