@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) audit() *cobra.Command {
-	var answers string
+	var answers []string
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "audit",
@@ -32,7 +32,7 @@ Where the log's start is gone by retention, the journal stands in for what it le
   firstcome load --record answers.ndjson && firstcome audit --answers answers.ndjson`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&answers, "answers", "", "what people were told, as `firstcome load --record` wrote it")
+	cmd.Flags().StringArrayVar(&answers, "answers", nil, "file of what people were told, as 'firstcome load --record' wrote it; may be given several times")
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long issuer and ledger may take to catch up")
 	asJSON := jsonFlag(cmd)
 	a.endpointFlags(cmd, endpoint.KafkaBrokers, endpoint.RedisAddr, endpoint.DatabaseURL)
@@ -62,20 +62,21 @@ Where the log's start is gone by retention, the journal stands in for what it le
 	return cmd
 }
 
-func readAnswers(path string) ([]crowd.Record, error) {
-	if path == "" {
-		return nil, nil
+func readAnswers(paths []string) ([]crowd.Record, error) {
+	var all []crowd.Record
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		told, err := audit.ReadAnswers(f)
+		_ = f.Close() // it was only read
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, told...)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	told, err := audit.ReadAnswers(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return told, nil
+	return all, nil
 }
 
 func (a *app) auditAt(ctx context.Context, found map[string]string, told []crowd.Record, timeout time.Duration) (audit.Report, error) {

@@ -47,7 +47,6 @@ func TestUsage(t *testing.T) {
 		{"claim tea ada --id x", exitUsage, "claim needs COUPON and USER, or --id alone"},
 		{"load --people 0", exitUsage, "--people must be at least 1"},
 		{"load --concurrency 0", exitUsage, "--concurrency must be at least 1"},
-		{"load --coupon tea --limit 3", exitUsage, "--limit is of the coupon that load defines"},
 		{"topics", exitUsage, "topics needs create"},
 		{"topics create --partitions 5000", exitUsage, "--partitions must be from 1 to 4096"},
 		{"local --partitions 0", exitUsage, "--partitions must be from 1 to 4096"},

@@ -28,6 +28,7 @@ type crowdFlags struct {
 	people      int
 	concurrency int
 	couponID    string
+	define      bool
 	wait        time.Duration
 	giveUp      time.Duration
 	recheck     bool
@@ -46,20 +47,22 @@ Exit code 1 where someone got no answer, where not exactly min(limit, people) we
 contradict each other. It goes on while the services are killed and started again.`,
 		Example: `  firstcome load --limit 1000 --people 20000
   firstcome load --coupon tea --people 500                         # a coupon that exists
+  firstcome load --coupon tea --limit 50 --people 500              # defined, or defined anew
   firstcome load --record answers.ndjson && firstcome audit --answers answers.ndjson`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().Int64Var(&f.limit, "limit", 1000, "of the coupon that is defined for this load")
 	cmd.Flags().IntVar(&f.people, "people", 20000, "how many ask")
 	cmd.Flags().IntVar(&f.concurrency, "concurrency", 1000, "how many at the same time; each has a connection")
-	cmd.Flags().StringVar(&f.couponID, "coupon", "", "ask for this one instead of defining one")
+	cmd.Flags().StringVar(&f.couponID, "coupon", "", "ask for this one; it is defined only where --limit is given too")
 	cmd.Flags().DurationVar(&f.wait, "wait", 5*time.Second, "how long the gateway is asked to wait for a decision; 0 = poll")
 	cmd.Flags().DurationVar(&f.giveUp, "give-up", time.Minute, "after how long without an answer a person leaves")
 	cmd.Flags().BoolVar(&f.recheck, "recheck", true, "at the end ask about every claim once more")
 	cmd.Flags().StringVar(&f.record, "record", "", "write what each was told into this file, a JSON object a line")
 	a.endpointFlags(cmd, endpoint.GatewayURL)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := f.check(cmd.Flags().Changed("limit")); err != nil {
+		f.define = f.couponID == "" || cmd.Flags().Changed("limit")
+		if err := f.check(); err != nil {
 			return err
 		}
 		gateway, err := a.gateway()
@@ -76,7 +79,7 @@ contradict each other. It goes on while the services are killed and started agai
 	return cmd
 }
 
-func (f crowdFlags) check(limitGiven bool) error {
+func (f crowdFlags) check() error {
 	switch {
 	case f.people < 1:
 		return usagef("--people must be at least 1")
@@ -84,8 +87,6 @@ func (f crowdFlags) check(limitGiven bool) error {
 		return usagef("--concurrency must be at least 1")
 	case f.giveUp <= 0:
 		return usagef("--give-up must be longer than nothing")
-	case f.couponID != "" && limitGiven:
-		return usagef("--limit is of the coupon that load defines; --coupon has its own")
 	}
 	return nil
 }
@@ -120,13 +121,17 @@ func (a *app) loadOnce(ctx context.Context, gateway *client.Gateway, f crowdFlag
 }
 
 // target is the coupon that is asked for, and how many of the crowd must get one.
-func target(ctx context.Context, gateway *client.Gateway, f crowdFlags) (client.Coupon, crowd.Expectation, error) {
+func target(ctx context.Context, gateway *client.Gateway, f crowdFlags) (c client.Coupon, want crowd.Expectation, err error) {
+	fresh := false
 	if f.couponID == "" {
-		c, _, err := gateway.Put(ctx, "load-"+word(), client.Definition{Limit: f.limit})
-		return c, crowd.Expectation{Granted: min(f.limit, int64(f.people)), Exact: true, Limit: f.limit, Fresh: true}, err
+		f.couponID = "load-" + word()
 	}
-	c, err := gateway.Coupon(ctx, f.couponID)
-	want := crowd.Expectation{Granted: min(c.Remaining, int64(f.people)), Limit: c.Limit}
+	if f.define {
+		c, fresh, err = gateway.Put(ctx, f.couponID, client.Definition{Limit: f.limit})
+	} else {
+		c, err = gateway.Coupon(ctx, f.couponID)
+	}
+	want = crowd.Expectation{Granted: min(c.Remaining, int64(f.people)), Limit: c.Limit, Fresh: fresh}
 	switch {
 	case c.Status == "closed":
 		want.Granted, want.Exact = 0, true
