@@ -134,7 +134,11 @@ func (p *Problem) After(d time.Duration) *Problem {
 	return p
 }
 
+// Error of a nil Problem that became an error by mistake is a sentence, not a panic.
 func (p *Problem) Error() string {
+	if p == nil {
+		return "a nil problem"
+	}
 	text := p.Name
 	if p.Detail != "" {
 		text += ": " + p.Detail
@@ -148,7 +152,12 @@ func (p *Problem) Error() string {
 	return text
 }
 
-func (p *Problem) Unwrap() error { return p.cause }
+func (p *Problem) Unwrap() error {
+	if p == nil {
+		return nil
+	}
+	return p.cause
+}
 
 // From is the one translation of errors: a Problem somewhere in err is itself, a body over its limit is too-large,
 // anything else is internal, without a word about it. nil gives nil.
