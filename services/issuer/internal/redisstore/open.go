@@ -1,0 +1,60 @@
+// Package redisstore is the partition's store in Redis: a single server, one behind sentinels, or a cluster. All keys of a
+// partition are in one slot.
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/firstcome/firstcome/internal/env"
+	"github.com/firstcome/firstcome/internal/redislayout"
+)
+
+// patience is how long one call may take: the largest script needs a few milliseconds, and who waits behind a Redis that
+// does not answer had better try again.
+const patience = 5 * time.Second
+
+// Client is a connection to Redis for all partitions of a process.
+type Client struct {
+	redis  redis.UniversalClient
+	prefix string
+}
+
+// Open prepares a client. It connects to nobody: a Redis that is down shows in the calls.
+func Open(cfg env.Redis) *Client {
+	o := &redis.UniversalOptions{
+		Addrs: cfg.Addr, Username: cfg.Username, Password: cfg.Password,
+		IsClusterMode: cfg.Mode == "cluster",
+		// No retries: whether a script took effect is for the partition to find out.
+		MaxRetries: -1, DialTimeout: patience, DialerRetries: 1,
+		ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience,
+		ContextTimeoutEnabled: true, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if cfg.Mode == "sentinel" {
+		o.MasterName = cfg.Master
+	}
+	if cfg.TLS {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return &Client{redis: redis.NewUniversalClient(o), prefix: cfg.Prefix}
+}
+
+// Close ends all connections.
+func (c *Client) Close() error { return c.redis.Close() }
+
+// Ping tells whether Redis answers.
+func (c *Client) Ping(ctx context.Context) error { return c.redis.Ping(ctx).Err() }
+
+// Partition is the store of one partition.
+func (c *Client) Partition(partition int32) *Store {
+	return &Store{redis: c.redis, keys: redislayout.New(c.prefix, partition), partition: partition}
+}
+
+// ErrNoEviction is what is wrong with a Redis that may drop what it promised to keep.
+var ErrNoEviction = errors.New("maxmemory-policy must be noeviction: else Redis drops grants when its memory is full")

@@ -1,0 +1,137 @@
+package issuer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/pkg/broker"
+	"github.com/firstcome/firstcome/pkg/consumer"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/pkg/producer"
+	"github.com/firstcome/firstcome/services/issuer/partition"
+)
+
+// journal is a partition of the journal.
+type journal struct {
+	client    *broker.Client
+	topic     string
+	requests  string // full name of the requests topic
+	partition int32
+	fetcher   *consumer.Fetcher
+	producer  *producer.Producer
+}
+
+var _ partition.Journal = (*journal)(nil)
+
+func (j *journal) Bounds(ctx context.Context) (start, end int64, err error) {
+	return j.client.Bounds(ctx, j.topic, j.partition)
+}
+
+// source is the offset of the request that a record came from, -1 for a record that is not of this journal.
+func (j *journal) source(r event.Record) int64 {
+	if s, ok := event.SourceOf(r); ok && s.Partition == j.partition {
+		return s.Offset
+	}
+	return -1
+}
+
+func (j *journal) Sources(ctx context.Context, offset int64) (partition.Sources, error) {
+	f, err := j.fetcher.Fetch(ctx, offset)
+	if err != nil {
+		return partition.Sources{}, err
+	}
+	s := partition.Sources{Offset: offset, Next: f.Next, First: -1, Highest: -1, Last: -1}
+	for i, r := range f.Records {
+		s.Last = j.source(r)
+		s.Highest = max(s.Highest, s.Last)
+		if i == 0 {
+			s.Offset, s.First = r.Offset, s.Last
+		}
+	}
+	return s, nil
+}
+
+func (j *journal) Facts(ctx context.Context, offset, above int64) (partition.Facts, error) {
+	f, err := j.fetcher.Fetch(ctx, offset)
+	if err != nil {
+		return partition.Facts{}, err
+	}
+	facts := partition.Facts{Next: f.Next}
+	for _, r := range f.Records {
+		if j.source(r) <= above {
+			continue
+		}
+		fact, err := ReadFact(r)
+		if err != nil {
+			return partition.Facts{}, fmt.Errorf("journal record at offset %d: %w", r.Offset, err)
+		}
+		facts.Facts = append(facts.Facts, fact)
+	}
+	return facts, nil
+}
+
+func (j *journal) Emit(ctx context.Context, facts []fcfs.Fact) (partition.Emitted, error) {
+	messages := make([]event.Message, len(facts))
+	for i, f := range facts {
+		m, err := FactMessage(j.requests, f)
+		if err != nil {
+			return partition.Emitted{}, fmt.Errorf("fact of offset %d: %w", f.Source.Offset, err)
+		}
+		messages[i] = m
+	}
+	acks, err := j.producer.PublishTo(ctx, j.partition, messages...)
+	if err != nil {
+		return partition.Emitted{}, err
+	}
+	return partition.Emitted{First: acks[0].Offset, Last: acks[len(acks)-1].Offset}, nil
+}
+
+// FactMessage is the journal record of a fact: the same bytes whenever it is made. requests is the full name of the
+// requests topic.
+func FactMessage(requests string, f fcfs.Fact) (event.Message, error) {
+	meta := event.Meta{
+		ID: fcfs.GrantID(requests, f.Source), Source: event.JournalSource(requests, f.Source.Partition),
+		Time: f.RequestedAt.Time(), CorrelationID: f.CorrelationID, TraceParent: f.TraceParent,
+	}
+	source := event.Source(f.Source)
+	if d := f.Defined; d != nil {
+		return event.CouponDefined{
+			CouponID: d.CouponID, Limit: d.Limit, Window: string(d.Window), TimeZone: d.TimeZone,
+			OpensAt: d.OpensAt.Time(), ClosesAt: d.ClosesAt.Time(), Rules: d.Rules,
+			RequestedAt: f.RequestedAt.Time(), LogTime: f.LogTime.Time(), Source: &source,
+		}.Message(meta)
+	}
+	g := f.Granted
+	return event.CouponGranted{
+		GrantID: meta.ID, CouponID: g.CouponID, UserID: g.UserID, Window: g.Window, Sequence: g.Sequence, Limit: g.Limit,
+		RequestedAt: f.RequestedAt.Time(), LogTime: f.LogTime.Time(), Source: source,
+	}.Message(meta)
+}
+
+// ReadFact is the inverse of FactMessage.
+func ReadFact(r event.Record) (fcfs.Fact, error) {
+	e, err := event.Decode(r)
+	if err != nil {
+		return fcfs.Fact{}, err
+	}
+	f := fcfs.Fact{CorrelationID: e.CorrelationID, TraceParent: e.TraceParent}
+	switch data := e.Data.(type) {
+	case event.CouponDefined:
+		d := partition.DefinitionOf(data)
+		if problems := d.Validate(); len(problems) > 0 {
+			return fcfs.Fact{}, fmt.Errorf("definition of %s: %s %s", d.CouponID, problems[0].Member, problems[0].Detail)
+		}
+		f.Source, f.Defined = fcfs.Source(*data.Source), &d
+		f.RequestedAt, f.LogTime = fcfs.FromTime(data.RequestedAt), fcfs.FromTime(data.LogTime)
+	case event.CouponGranted:
+		f.Source = fcfs.Source(data.Source)
+		f.RequestedAt, f.LogTime = fcfs.FromTime(data.RequestedAt), fcfs.FromTime(data.LogTime)
+		f.Granted = &fcfs.GrantFact{
+			CouponID: data.CouponID, UserID: data.UserID, Window: data.Window, Sequence: data.Sequence, Limit: data.Limit,
+		}
+	default:
+		return fcfs.Fact{}, fmt.Errorf("%s is no fact", e.Type)
+	}
+	return f, nil
+}

@@ -1,0 +1,66 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+
+	"github.com/firstcome/firstcome/pkg/broker"
+	"github.com/firstcome/firstcome/pkg/consumer"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/pkg/producer"
+	"github.com/firstcome/firstcome/services/issuer/partition"
+)
+
+// requests is a partition of the requests topic, and the group's offset in it.
+type requests struct {
+	client     *broker.Client
+	topic      string
+	partitions int
+	assignment *consumer.Assignment
+	fetcher    *consumer.Fetcher
+	letters    *producer.Producer
+}
+
+var _ partition.Requests = (*requests)(nil)
+
+func (r *requests) Committed(ctx context.Context) (partition.Committed, error) {
+	c, ok, err := r.assignment.Committed(ctx)
+	if err != nil || !ok {
+		return partition.Committed{Offset: -1}, err
+	}
+	return partition.Committed{Offset: c.Offset, Metadata: c.Metadata}, nil
+}
+
+func (r *requests) Bounds(ctx context.Context) (start, end int64, err error) {
+	return r.client.Bounds(ctx, r.topic, r.assignment.Partition())
+}
+
+func (r *requests) Fetch(ctx context.Context, offset int64) (partition.Fetched, error) {
+	f, err := r.fetcher.Fetch(ctx, offset)
+	var gone *consumer.OutOfRangeError
+	switch {
+	case errors.As(err, &gone):
+		return partition.Fetched{}, &partition.RangeError{Asked: gone.Asked, Start: gone.Start, End: gone.End}
+	case err != nil:
+		return partition.Fetched{}, err
+	}
+	fetched := partition.Fetched{Requests: make([]partition.Request, len(f.Records)), End: f.End, Next: f.Next}
+	for i, record := range f.Records {
+		fetched.Requests[i] = partition.ReadRequest(record, r.partitions)
+	}
+	return fetched, nil
+}
+
+// DeadLetter writes them one after the other into the topic's only partition.
+func (r *requests) DeadLetter(ctx context.Context, refused []partition.Request) error {
+	messages := make([]event.Message, len(refused))
+	for i, q := range refused {
+		messages[i] = event.DeadLetter(q.Refused.Record, q.Refused.Reason, q.Refused.Detail)
+	}
+	_, err := r.letters.PublishTo(ctx, 0, messages...)
+	return err
+}
+
+func (r *requests) Commit(ctx context.Context, offset int64, metadata string) error {
+	return r.assignment.Commit(ctx, offset, metadata)
+}
