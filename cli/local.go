@@ -139,7 +139,7 @@ audit says, and end. The data go into a folder that ends with it, unless --data-
 			if cfg.DataDir, err = demoFolder(); err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, os.RemoveAll(cfg.DataDir)) }()
+			defer func() { err = errors.Join(err, local.Remove(cfg.DataDir)) }()
 		}
 		l, err := a.start(cmd.Context(), cfg)
 		if err != nil {

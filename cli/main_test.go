@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -133,18 +132,11 @@ func (p *process) stop() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// end leaves nothing running, whatever the test did: the Postgres of a killed run is an orphan, until another takes over.
+// end leaves nothing running, whatever the test did: the Postgres of a killed run is an orphan.
 func (p *process) end(dataDir string) {
 	p.kill()
-	dir := filepath.Join(dataDir, "postgres")
-	if _, err := os.Stat(dir); err == nil && p.cmd.ProcessState.ExitCode() != exitOK {
-		orphan, err := embedded.StartPostgres(context.Background(), embedded.PostgresConfig{Dir: dir})
-		if err == nil {
-			err = orphan.Close()
-		}
-		if err != nil {
-			p.t.Error(err)
-		}
+	if err := embedded.RemovePostgres(filepath.Join(dataDir, "postgres")); err != nil {
+		p.t.Error(err)
 	}
 	if p.t.Failed() {
 		log, _ := os.ReadFile(filepath.Join(dataDir, "local.log"))

@@ -242,6 +242,7 @@ func (l *look) compare(requestsTopic string, journal journalState, state redisSt
 		l.wait(fmt.Sprintf("the ledger is at journal offset %d, and the journal goes up to %d", ledger.next, needed-1))
 	}
 	l.differences = append(l.differences, compareJournal(requestsTopic, o.facts, journal, upTo)...)
+	l.differences = append(l.differences, compareOutbox(o.partition, state)...)
 	l.differences = append(l.differences, compareRedis(o, state, l.start)...)
 	l.differences = append(l.differences, compareLedger(requestsTopic, o.facts, journal, ledger)...)
 }

@@ -67,6 +67,11 @@ func TestDifferences(t *testing.T) {
 		{"the log time", func(w *world) { w.redis.progress.LogTime++ }, `log time is 2026-11-23T09:00:00.001Z and should be 2026-11-23T09:00:00.000Z`},
 		{"progress where there is no record", func(w *world) { w.redis.progress.Offset = 15 }, `progress is at offset 15, and the last record up to there has offset 11`},
 
+		{"an outbox in order", func(w *world) { w.redis.outbox = []string{"7:1:1\nfacts", "9:1:1\nfacts"} }, ""},
+		{"an element that is none", func(w *world) { w.redis.outbox = []string{"x"} }, `element 0 of the outbox is none`},
+		{"an element in the wrong place", func(w *world) { w.redis.outbox = []string{"9:1:1\nfacts", "7:1:1\nfacts"} }, `element 1 of the outbox is of offset 7, after one of offset 9`},
+		{"an element of a batch that was not decided", func(w *world) { w.redis.outbox = []string{"12:1:1\nfacts"} }, `element 0 of the outbox is of offset 12, and progress is at 11`},
+
 		// Postgres
 		{"a row is missing", func(w *world) { delete(w.ledger.facts, 3) }, `postgres: the grant of coupon tea, sequence 2, to "bob" (source 0/3) is missing`},
 		{"a row with another sequence", func(w *world) { w.ledger.alter(3, func(f *fcfs.Fact) { f.Granted.Sequence = 9 }) }, `postgres: the grant of coupon tea, sequence 2, to "bob" (source 0/3) is wrong: sequence is 9 and should be 2`},
@@ -150,9 +155,13 @@ func TestWaits(t *testing.T) {
 		want string
 	}{
 		{"nothing", func(*world) {}, ""},
-		{"the outbox has it", func(w *world) { w.journal = w.journal[:7]; w.ledger.next = 7; w.redis.outbox = []string{"x"} }, "the issuer has 1 decided facts that are not in the journal"},
+		{"the outbox has it", func(w *world) {
+			w.journal = w.journal[:7]
+			w.ledger.next = 7
+			w.redis.outbox = []string{"11:1:1\nfacts"}
+		}, "the issuer has 1 decided facts that are not in the journal"},
 		{"the ledger is behind", func(w *world) { w.ledger.next = 3 }, "the ledger is at journal offset 3, and the journal goes up to 7"},
-		{"an outbox that is acknowledged already", func(w *world) { w.redis.outbox = []string{"x"} }, ""},
+		{"an outbox that is acknowledged already", func(w *world) { w.redis.outbox = []string{"11:1:1\nfacts"} }, ""},
 	} {
 		w := newWorld(t)
 		c.hand(w)

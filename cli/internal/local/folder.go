@@ -13,14 +13,17 @@ import (
 	"strings"
 
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
+	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
 )
 
 // Files of a data folder, besides those of the servers.
 const (
-	lockFile = "lock"
-	keyFile  = "claim-id-key"
-	lastFile = "last-endpoints.env" // of the run before
-	logFile  = "local.log"
+	lockFile    = "lock"
+	keyFile     = "claim-id-key"
+	lastFile    = "last-endpoints.env" // of the run before
+	logFile     = "local.log"
+	kafkaDir    = "kafka"
+	postgresDir = "postgres"
 )
 
 // folder is a data folder that this process alone uses.
@@ -118,3 +121,8 @@ func (f *folder) again(addr, lastName string) (string, bool) {
 }
 
 func (f *folder) close() error { return errors.Join(f.retire(), f.lock.Close()) }
+
+// Remove removes a data folder that no process has, and the data of its Postgres, wherever they are.
+func Remove(dir string) error {
+	return errors.Join(embedded.RemovePostgres(filepath.Join(dir, postgresDir)), os.RemoveAll(dir))
+}

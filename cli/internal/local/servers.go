@@ -73,10 +73,10 @@ func given(getenv func(string) string, flag string) func(string) string {
 }
 
 func (s *servers) startPostgres(ctx context.Context, cfg Config, f *folder) error {
-	if _, err := os.Stat(f.path("postgres")); err != nil {
+	if _, err := os.Stat(f.path(postgresDir)); err != nil {
 		cfg.Say("setting up Postgres (fetched once, where it is not on this machine)")
 	}
-	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{Dir: f.path("postgres")})
+	p, err := embedded.StartPostgres(ctx, embedded.PostgresConfig{Dir: f.path(postgresDir)})
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *servers) startKafka(f *folder) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: f.path("kafka"), Addr: addr})
+	k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: f.path(kafkaDir), Addr: addr})
 	if err != nil {
 		return "", err
 	}
