@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -51,6 +52,10 @@ type Config struct {
 	// TopicPrefix is put before the names of topics and groups, to keep
 	// environments and tests apart on one cluster.
 	TopicPrefix string `env:"KAFKA_TOPIC_PREFIX"`
+
+	// Dial, if set, makes the TCP connections, for networks with a way of their
+	// own and for tests; TLS and SASL are spoken over what it returns.
+	Dial func(ctx context.Context, addr string) (net.Conn, error) `env:"-"`
 }
 
 // Topic is the full name of a topic: the prefix in front.

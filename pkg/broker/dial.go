@@ -29,7 +29,11 @@ var errConnect = errors.New("connecting")
 func (c *Client) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, "tcp", addr)
+	dial := c.cfg.Dial
+	if dial == nil {
+		dial = dialTCP
+	}
+	conn, err := dial(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConnect, err)
 	}
@@ -44,6 +48,10 @@ func (c *Client) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, fmt.Errorf("%w: broker %s: %w", errConnect, addr, err)
 	}
 	return secured, nil
+}
+
+func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	return (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, "tcp", addr)
 }
 
 func (c *Client) secure(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {

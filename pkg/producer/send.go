@@ -208,11 +208,16 @@ func (t *partition) stored(ctx context.Context, b *batch, res *kafka.ProduceResp
 	case t.stamps == createTime:
 		// On such a topic the answer to a repeated batch has a time all the same.
 		at = time.Time{}
-	case t.stamps == unknownTime:
+	case t.stamps == unknownTime || at.IsZero():
 		place, err := t.find(ctx, b, offset)
-		if err != nil || !place.found {
+		if err != nil {
 			t.failed(b, err)
 			return false, err
+		}
+		if !place.found { // gone already, or a broker that does not tell the truth
+			t.session = nil
+			t.refuse(b, ErrUnknownOutcome)
+			return true, nil
 		}
 		at = place.at
 	}

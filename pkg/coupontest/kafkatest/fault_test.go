@@ -16,13 +16,14 @@ import (
 )
 
 // These tests make the broker itself misbehave, so they are on kfake always.
+// It knows CreateTime only, whatever a topic's settings say.
 
 type fake struct {
 	place
 	*kfake.Cluster
 }
 
-func newFake(t testing.TB, brokers, partitions int, config map[string]string, options ...kfake.Opt) fake {
+func newFake(t testing.TB, brokers, partitions int, options ...kfake.Opt) fake {
 	t.Helper()
 	cluster, err := kfake.NewCluster(append(options, kfake.NumBrokers(brokers))...)
 	if err != nil {
@@ -34,13 +35,7 @@ func newFake(t testing.TB, brokers, partitions int, config map[string]string, op
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	if config == nil || config["message.timestamp.type"] == "LogAppendTime" {
-		stamp(cluster)
-	}
-	if config == nil {
-		config = map[string]string{"message.timestamp.type": "LogAppendTime"}
-	}
-	makeTopic(t, client, "topic", partitions, config)
+	makeTopic(t, client, "topic", partitions, nil)
 	return fake{place{Client: client, topic: "topic"}, cluster}
 }
 
@@ -51,21 +46,19 @@ func (f fake) failProduce(err *kerr.Error, count int) *kfake.FaultHandle {
 func TestProducer_afterFailuresRecordsAreInTheLogOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name   string
-		err    *kerr.Error
-		config string
+		name string
+		err  *kerr.Error
 	}{
-		{"timed out, though written", kerr.RequestTimedOut, "LogAppendTime"},
-		{"timed out, though written, with CreateTime", kerr.RequestTimedOut, "CreateTime"},
-		{"written, though not by enough", kerr.NotEnoughReplicasAfterAppend, "LogAppendTime"},
-		{"not enough replicas", kerr.NotEnoughReplicas, "LogAppendTime"},
-		{"not the leader", kerr.NotLeaderForPartition, "LogAppendTime"},
-		{"storage", kerr.KafkaStorageError, "LogAppendTime"},
-		{"damaged on its way", kerr.CorruptMessage, "LogAppendTime"},
-		{"unknown server error", kerr.UnknownServerError, "LogAppendTime"},
-		{"sequence not known", kerr.OutOfOrderSequenceNumber, "LogAppendTime"},
-		{"producer not known", kerr.UnknownProducerID, "LogAppendTime"},
-		{"epoch not known", kerr.InvalidProducerEpoch, "LogAppendTime"},
+		{"timed out, though written", kerr.RequestTimedOut},
+		{"written, though not by enough", kerr.NotEnoughReplicasAfterAppend},
+		{"not enough replicas", kerr.NotEnoughReplicas},
+		{"not the leader", kerr.NotLeaderForPartition},
+		{"storage", kerr.KafkaStorageError},
+		{"damaged on its way", kerr.CorruptMessage},
+		{"unknown server error", kerr.UnknownServerError},
+		{"sequence not known", kerr.OutOfOrderSequenceNumber},
+		{"producer not known", kerr.UnknownProducerID},
+		{"epoch not known", kerr.InvalidProducerEpoch},
 	}
 	for _, tt := range tests {
 		for _, first := range []bool{true, false} {
@@ -75,7 +68,7 @@ func TestProducer_afterFailuresRecordsAreInTheLogOnce(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f := newFake(t, 1, 1, map[string]string{"message.timestamp.type": tt.config})
+				f := newFake(t, 1, 1)
 				made := f.producer(t)
 				ctx := soon(t)
 				total := 3
@@ -97,13 +90,8 @@ func TestProducer_afterFailuresRecordsAreInTheLogOnce(t *testing.T) {
 				records := f.all(t, 0)
 				checkRows(t, map[int32][]event.Record{0: records}, 1, total)
 				for i, ack := range acks {
-					r := records[total-2+i]
-					want := r.Time
-					if tt.config == "CreateTime" {
-						want = time.Time{}
-					}
-					if ack.Offset != r.Offset || !ack.AppendTime.Equal(want) {
-						t.Errorf("acknowledged %d of %v, in the log %d of %v", ack.Offset, ack.AppendTime, r.Offset, want)
+					if r := records[total-2+i]; ack.Offset != r.Offset || !ack.AppendTime.IsZero() {
+						t.Errorf("acknowledged %+v, in the log %+v", ack, r)
 					}
 				}
 			})
@@ -118,7 +106,7 @@ func TestProducer_looksIntoTheLogWhenTheSequenceIsLost(t *testing.T) {
 	for _, lost := range []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerEpoch, kerr.DuplicateSequenceNumber} {
 		t.Run(lost.Message, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t, 1, 1, nil)
+			f := newFake(t, 1, 1)
 			made := f.producer(t)
 			ctx := soon(t)
 			// Others write too: theirs must not be taken for ours.
@@ -134,7 +122,7 @@ func TestProducer_looksIntoTheLogWhenTheSequenceIsLost(t *testing.T) {
 			if fault.Hits() != 1 {
 				t.Fatal("the fault was not met")
 			}
-			if acks[0].Offset != 1 || acks[0].AppendTime.IsZero() {
+			if acks[0].Offset != 1 {
 				t.Errorf("acknowledged %+v", acks[0])
 			}
 			if _, err := made.PublishTo(ctx, 0, numbered("row", 1)); err != nil {
@@ -149,7 +137,7 @@ func TestProducer_looksIntoTheLogWhenTheSequenceIsLost(t *testing.T) {
 
 func TestProducer_refusals(t *testing.T) {
 	t.Parallel()
-	f := newFake(t, 1, 1, nil)
+	f := newFake(t, 1, 1)
 	made := f.producer(t)
 	ctx := soon(t)
 	f.failProduce(kerr.TopicAuthorizationFailed, 1)
@@ -174,7 +162,7 @@ func TestProducer_givingUp(t *testing.T) {
 	t.Parallel()
 	t.Run("before it was written it is taken back", func(t *testing.T) {
 		t.Parallel()
-		f := newFake(t, 1, 1, nil)
+		f := newFake(t, 1, 1)
 		made := f.producer(t)
 		fault := f.failProduce(kerr.NotEnoughReplicas, -1)
 		ctx, cancel := context.WithCancel(soon(t))
@@ -223,7 +211,7 @@ func TestProducer_givingUp(t *testing.T) {
 	})
 	t.Run("after that its outcome is unknown and it is in the log once", func(t *testing.T) {
 		t.Parallel()
-		f := newFake(t, 1, 1, nil)
+		f := newFake(t, 1, 1)
 		made := f.producer(t)
 		fault := f.failProduce(kerr.RequestTimedOut, -1)
 		ctx, cancel := context.WithCancel(soon(t))
@@ -250,7 +238,7 @@ func TestProducer_givingUp(t *testing.T) {
 	})
 	t.Run("the configured time-out counts as the caller's", func(t *testing.T) {
 		t.Parallel()
-		f := newFake(t, 1, 1, nil)
+		f := newFake(t, 1, 1)
 		f.failProduce(kerr.NotEnoughReplicas, -1)
 		made := f.producer(t, func(c *producer.Config) { c.Timeout = 100 * time.Millisecond })
 		if _, err := made.PublishTo(soon(t), 0, numbered("row", 0)); !errors.Is(err, context.DeadlineExceeded) {
@@ -267,7 +255,7 @@ func TestProducer_closedWhileTheBrokerRefuses(t *testing.T) {
 	}{{kerr.NotEnoughReplicas, producer.ErrClosed}, {kerr.RequestTimedOut, producer.ErrUnknownOutcome}} {
 		t.Run(tt.err.Message, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t, 1, 1, nil)
+			f := newFake(t, 1, 1)
 			made := f.producer(t)
 			fault := f.failProduce(tt.err, -1)
 			first, second := make(chan error, 1), make(chan error, 1)
