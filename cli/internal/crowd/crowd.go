@@ -112,6 +112,7 @@ func (c Config) recheck(ctx context.Context, res *Result) {
 			return
 		}
 		r.told(a, nil)
+		r.Requests-- // it was not the person who needed this one
 		mu.Lock()
 		res.Rechecked++
 		mu.Unlock()

@@ -83,6 +83,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestRun_RecheckIsNobodysRetry(t *testing.T) {
+	d := newDoor(2)
+	d.requests = 7 // the next ones are answered at once
+	res := Run(t.Context(), Config{Door: d, CouponID: "tea", People: 1, Concurrency: 1, GiveUp: time.Minute, Recheck: true, Pause: at})
+	if v := Judge(res, Expectation{Granted: 1, Exact: true, Limit: 2, Fresh: true}); !v.OK() || v.Retried != 0 || v.Rechecked != 1 {
+		t.Errorf("got %+v, want one who asked once", v)
+	}
+}
+
 // closedDoor never answers.
 type closedDoor struct{ asked chan struct{} }
 
