@@ -175,7 +175,7 @@ func (s *Service) publish(ctx context.Context, log *requestsLog, encode func(eve
 		return redislayout.Ticket{}, err
 	}
 	appended := ack.AppendTime
-	if !log.brokerTime {
+	if appended.IsZero() { // the topic has CreateTime: then the record's own time is what the issuer sees
 		appended = m.Time
 	}
 	return redislayout.Ticket{Partition: ack.Partition, Offset: ack.Offset, AppendTime: fcfs.FromTime(appended)}, nil

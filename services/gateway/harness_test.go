@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/firstcome/firstcome/internal/problem"
 	"github.com/firstcome/firstcome/internal/token"
 	"github.com/firstcome/firstcome/pkg/broker"
+	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 )
@@ -53,6 +55,15 @@ func newRigOn(t testing.TB, servers *coupontest.Servers, change ...func(*Config)
 	r.service, r.stop = startGateway(t, servers, change...)
 	eventually(t, "the gateway is ready", func() bool { return len(r.service.Ready()) == 0 })
 	return r
+}
+
+// newShiftedRig has a gateway whose clock is ahead of everybody else's by so many nanoseconds.
+func newShiftedRig(t testing.TB) (r *rig, ahead *atomic.Int64) {
+	t.Helper()
+	ahead = &atomic.Int64{}
+	return newRig(t, func(c *Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}), ahead
 }
 
 func testConfig(t testing.TB, servers *coupontest.Servers) Config {
@@ -141,8 +152,10 @@ func do(t testing.TB, s *Service, q request) reply {
 	return got
 }
 
-func try(s *Service, q request) (reply, error) {
-	req, err := http.NewRequest(q.method, "http://"+s.Addr().String()+q.path, strings.NewReader(q.body))
+func try(s *Service, q request) (reply, error) { return tryContext(context.Background(), s, q) }
+
+func tryContext(ctx context.Context, s *Service, q request) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, "http://"+s.Addr().String()+q.path, strings.NewReader(q.body))
 	if err != nil {
 		return reply{}, err
 	}
@@ -244,5 +257,26 @@ func (r *rig) expireGuards() {
 		if err := r.double.redis.PExpire(ctx, key, 0).Err(); err != nil {
 			r.t.Fatal(err)
 		}
+	}
+}
+
+// records are all that a partition of the requests log holds.
+func (r *rig) records(p int32) (all []event.Record) {
+	r.t.Helper()
+	fetcher := consumer.NewFetcher(r.servers.Kafka(r.t), r.servers.TopicPrefix+event.TopicRequests, p, consumer.FetchConfig{})
+	defer fetcher.Close()
+	for end := r.ends()[p]; ; {
+		next := int64(0)
+		if len(all) > 0 {
+			next = all[len(all)-1].Offset + 1
+		}
+		if next >= end {
+			return all
+		}
+		got, err := fetcher.Fetch(r.t.Context(), next)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		all = append(all, got.Records...)
 	}
 }

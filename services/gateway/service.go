@@ -57,8 +57,7 @@ type Service struct {
 // requestsLog is the way to the log, once the topics are there.
 type requestsLog struct {
 	*partitions
-	producer   *producer.Producer
-	brokerTime bool // the append time is the broker's
+	producer *producer.Producer
 }
 
 // New listens, and does nothing else that could fail for a server that is down: services start in any order.
@@ -210,7 +209,7 @@ func (s *Service) tryOpenLog(ctx context.Context, requests, grants string) (*req
 	if err != nil {
 		return nil, err
 	}
-	return &requestsLog{partitions: p, producer: out, brokerTime: r.LogAppendTime}, nil
+	return &requestsLog{partitions: p, producer: out}, nil
 }
 
 func (s *Service) handler() http.Handler { return telemetry.HTTP(s.routes(), s.log, s.metrics.http) }

@@ -2,17 +2,20 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/pkg/broker"
+	"github.com/firstcome/firstcome/pkg/event"
 )
 
 const (
-	lookEach  = 400 * time.Millisecond // at progress: with the read it stays below the second that a missed message may cost
-	knockEach = 2 * time.Second        // at Kafka's door
+	lookEach = 400 * time.Millisecond // at progress: with the read it stays below the second that a missed message may cost
+	askEach  = 2 * time.Second        // of the brokers
 )
 
 // heard takes a message of the outcomes channel. It only wakes: everybody reads the answer for themselves, so that what
@@ -47,18 +50,17 @@ func (s *Service) watchRedis(ctx context.Context) {
 	})
 }
 
-// watchKafka finds out that no broker can be reached before a person has to wait for it. A broker that is reached but does
-// not answer shows in the age of the appends.
+// watchKafka finds out that no broker answers before a person has to wait for it. It asks some broker, whichever; one
+// partition that has no leader, or a leader that does not answer, shows in the age of the appends.
 func (s *Service) watchKafka(ctx context.Context) {
-	s.brokers.watch(ctx, knockEach, func(ctx context.Context) (err error) {
-		ctx, cancel := context.WithTimeout(ctx, knockEach)
+	topic := s.cfg.Topic(event.TopicRequests)
+	s.brokers.watch(ctx, askEach, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, askEach)
 		defer cancel()
-		for _, address := range s.cfg.Brokers {
-			conn, dialed := s.kafka.Dial(ctx, address)
-			if dialed == nil {
-				return conn.Close()
+		for range 3 { // the first one that is asked may be the one that is down
+			if _, err = s.kafka.Topic(ctx, topic); err == nil || errors.Is(err, broker.ErrNoTopic) {
+				return nil
 			}
-			err = dialed
 		}
 		return err
 	})
