@@ -100,6 +100,7 @@ func reap(in io.Reader) {
 		cancel()
 	}
 	for _, dir := range watched[reapPostgres] {
-		_ = embedded.RemovePostgres(dir)
+		// The pipe may end before the lock of the dying process does.
+		_ = await(context.Background(), func(context.Context) error { return embedded.RemovePostgres(dir) })
 	}
 }

@@ -9,12 +9,15 @@
 //
 // # What the fakes can't do
 //
-// Kafka is kfake, one broker. It honours message.timestamp.type=LogAppendTime, idempotent producers, consumer groups,
-// offset metadata, compression, CreateTime and DeleteRecords. It doesn't: replicate (a replication factor is recorded, no
-// second copy exists; min.insync.replicas is never refused), delay the first rebalance of a group, throttle, check the
-// range of timestamps, or refuse a record that is bad inside a good batch. Retention is applied only to topics and at
-// moments of its own choosing, so nothing may rely on old records being gone.
+// Kafka is kfake, one broker. Idempotent producers, consumer groups, offset metadata, compression, topic settings,
+// CreateTopics and DeleteTopics are as with a real one. These are not:
+//   - message.timestamp.type=LogAppendTime is recorded and told, but nothing is stamped: records keep the producer's time,
+//     and answers to produce requests have no append time. So it is the clocks of the producers that decide here.
+//   - There is no second copy of anything: a replication factor is recorded, min.insync.replicas is never refused.
+//   - The answer to a batch sent twice has the original offset, but no time.
+//   - Retention is applied when it pleases: nothing may rely on old records being gone, or on their being there after it.
+//   - No delay of a group's first rebalance, no throttling, no check of timestamps, no errors of single records.
 //
-// Redis is miniredis: no persistence, no eviction, no cluster; Lua without cjson.decode limits of the real one, without
-// `bit` and with an `unpack` of some 5,000 values; no SSUBSCRIBE. Time-outs of keys do run.
+// Redis is miniredis: no persistence, no eviction, no memory limit, no cluster; Lua without `bit` and with an `unpack` of
+// some 5,000 values at most; no SSUBSCRIBE. Keys do time out, by the clock.
 package embedded

@@ -165,17 +165,17 @@ func TestFetcher_connectionsThatBreak(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 1, nil)
 	var messages []event.Message
-	for n := range 5000 {
+	for n := range 1500 {
 		messages = append(messages, numbered("row", n))
 	}
-	if _, err := p.producer(t, func(c *producer.Config) { c.MaxBatchBytes = 2000 }).PublishTo(soon(t), 0, messages...); err != nil {
+	if _, err := p.producer(t, func(c *producer.Config) { c.MaxBatchBytes = 1000 }).PublishTo(soon(t), 0, messages...); err != nil {
 		t.Fatal(err)
 	}
 	broken, r := p.roughly(t)
-	r.one.Store(4)
+	r.one.Store(6)
 	var records []event.Record
-	f := broken.fetcher(t, 0, consumer.FetchConfig{MaxBytes: 3000})
-	for next := int64(0); next < 5000; {
+	f := broken.fetcher(t, 0, consumer.FetchConfig{MaxBytes: 1000})
+	for next := int64(0); next < 1500; {
 		got, err := f.Fetch(soon(t), next)
 		if err != nil {
 			t.Fatal(err)
@@ -185,7 +185,7 @@ func TestFetcher_connectionsThatBreak(t *testing.T) {
 	if r.cut.Load() < 10 {
 		t.Errorf("%d connections cut: that proves little", r.cut.Load())
 	}
-	checkRows(t, map[int32][]event.Record{0: records}, 1, 5000)
+	checkRows(t, map[int32][]event.Record{0: records}, 1, 1500)
 }
 
 func TestProducer_brokerKilledUnderLoad(t *testing.T) {
