@@ -94,7 +94,9 @@ func (h *handler) Handle(ctx context.Context, b consumer.Batch) error {
 		return h.bury(ctx, slices.Concat(violations, page.letters))
 	})
 	if postgres.IsOutdated(err) {
-		err = errors.Join(err, h.store.Migrate(ctx))
+		if err = h.store.Migrate(ctx); err == nil {
+			err = postgres.ErrMoved
+		}
 	}
 	h.tell(b.Partition, err)
 	if errors.Is(err, postgres.ErrMoved) {

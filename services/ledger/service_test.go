@@ -1,0 +1,359 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+)
+
+var journalServers = []coupontest.Need{coupontest.Kafka, coupontest.Postgres}
+
+// Ledgers come and go while the journal grows, full of duplicates: Postgres has each fact once.
+func TestService_Exact(t *testing.T) {
+	checkLeaks(t, journalServers...)
+	w := newWorld(t, coupontest.Start(t, journalServers...), 3)
+	var l logs
+	w.grow(200)
+	_, stopFirst := w.start(&l, nil)
+	w.caughtUp()
+	w.start(&l, nil)
+	w.grow(200)
+	w.caughtUp()
+	w.start(&l, nil)
+	w.grow(100)
+	stopFirst()
+	w.grow(200)
+	w.caughtUp()
+	w.exact()
+	if got := l.alarms(); len(got) > 0 {
+		t.Errorf("alarms: %v", got)
+	}
+	if got := w.letters(); len(got) > 0 {
+		t.Errorf("dead letters: %v", got)
+	}
+	w.committed()
+}
+
+// committed waits until the group's offsets, which lag tools look at, are the journal's ends.
+func (w *world) committed() {
+	for p := range w.logs {
+		_, end := w.bounds(int32(p))
+		eventually(w.t, "the group's offset", func() bool {
+			at, ok, err := w.client.Committed(w.t.Context(), w.servers.TopicPrefix+group, w.grants, int32(p))
+			return err == nil && ok && at.Offset == end && strings.HasPrefix(at.Metadata, "source=")
+		})
+	}
+}
+
+// Two ledgers that both believe to own everything, for the whole time.
+func TestService_TwoOwners(t *testing.T) {
+	w := newWorld(t, coupontest.Start(t, journalServers...), 2)
+	var l logs
+	for _, name := range []string{"one", "two"} {
+		w.start(&l, func(s *Service) { s.group = w.servers.TopicPrefix + name })
+	}
+	for range 5 {
+		w.grow(60)
+		w.caughtUp()
+	}
+	w.exact()
+	if got := l.alarms(); len(got) > 0 {
+		t.Errorf("alarms: %v", got)
+	}
+	if got := w.letters(); len(got) > 0 {
+		t.Errorf("dead letters: %v", got)
+	}
+}
+
+// pausedStore holds each batch back until it is released: a process that was stopped between deciding to write and writing.
+type pausedStore struct {
+	journalStore
+	arrived, release chan struct{}
+}
+
+func (p *pausedStore) Write(ctx context.Context, b postgres.Batch, settle func(context.Context, postgres.Refused) error) error {
+	select {
+	case p.arrived <- struct{}{}:
+	default:
+	}
+	<-p.release
+	return p.journalStore.Write(ctx, b, settle)
+}
+
+// A ledger is paused with a batch in its hands; another one takes over and comes further. What the paused one then does
+// changes nothing and alarms nobody; it goes on from the row.
+func TestService_PausedOwner(t *testing.T) {
+	w := newWorld(t, coupontest.Start(t, journalServers...), 1)
+	var l logs
+	paused := &pausedStore{arrived: make(chan struct{}, 1), release: make(chan struct{})}
+	w.grow(100)
+	// Among what it holds is a record that contradicts: no alarm may come of it.
+	w.contradict(0)
+	w.start(&l, func(s *Service) {
+		paused.journalStore = s.handler.store
+		s.handler.store, s.group = paused, w.servers.TopicPrefix+"paused"
+	})
+	<-paused.arrived
+	var quiet logs
+	_, stop := w.start(&quiet, nil)
+	w.caughtUp()
+	w.grow(50)
+	w.caughtUp()
+	stop()
+	w.exact()
+	before, _ := w.store.Place(t.Context(), 0)
+	letters := len(w.read(w.servers.TopicPrefix+event.TopicDeadLetters, 0))
+	close(paused.release)
+	w.grow(50) // only the one that was paused is left
+	w.caughtUp()
+	w.exact()
+	if got := l.alarms(); len(got) > 0 {
+		t.Errorf("alarms of the paused ledger: %v", got)
+	}
+	if after := len(w.read(w.servers.TopicPrefix+event.TopicDeadLetters, 0)); after != letters || letters != 1 {
+		t.Errorf("%d dead letters, then %d", letters, after)
+	}
+	if after, _ := w.store.Place(t.Context(), 0); after.Next <= before.Next {
+		t.Errorf("from %+v to %+v", before, after)
+	}
+}
+
+// contradict writes a grant into the journal that gives a person of an earlier one a coupon again, from another request.
+func (w *world) contradict(p int) fcfs.Fact {
+	w.t.Helper()
+	i := slices.IndexFunc(w.facts[p], func(f fcfs.Fact) bool { return f.Granted != nil })
+	f := w.facts[p][i]
+	g := *f.Granted
+	g.Sequence, g.Limit = 99_000, 100_000
+	w.offset++
+	f.Source.Offset, f.Granted = w.offset, &g
+	w.publish(p, f)
+	return f
+}
+
+func TestService_UniqueViolation(t *testing.T) {
+	w := newWorld(t, coupontest.Start(t, journalServers...), 2)
+	var l logs
+	s, _ := w.start(&l, nil)
+	w.grow(100)
+	w.caughtUp()
+	_, at := w.bounds(0)
+	w.contradict(0)
+	w.grow(100) // the same batch, and later ones
+	w.caughtUp()
+	w.exact()
+	want := map[string]string{fmt.Sprintf("0/%d", at): "unique_violation"}
+	if got := w.letters(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("dead letters %v, not %v", got, want)
+	}
+	if got := l.alarms(); len(got) != 1 || !strings.Contains(got[0], "contradicts") {
+		t.Errorf("alarms: %v", got)
+	}
+	if got := s.metric("unique_violation"); got != 1 {
+		t.Errorf("the metric says %v", got)
+	}
+	if got := s.Ready(); len(got) > 0 {
+		t.Errorf("waits for %v", got)
+	}
+}
+
+// Postgres comes back as it was earlier, without a word to the ledger and without traffic.
+func TestService_Restored(t *testing.T) {
+	for name, restore := range map[string]func(w *world){
+		"to an older state": func(w *world) { w.restore() },
+		"to nothing":        func(w *world) { w.exec(`TRUNCATE ledger_offsets, definitions, grants, coupon_windows`) },
+		"without tables": func(w *world) {
+			w.exec(`DROP TABLE ledger_offsets, definitions, grants, coupon_windows, ledger_migrations`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, coupontest.Start(t, journalServers...), 2)
+			var l logs
+			w.start(&l, nil)
+			w.grow(100)
+			w.caughtUp()
+			w.backup()
+			w.grow(100)
+			w.caughtUp()
+			restore(w)
+			w.caughtUp()
+			w.exact()
+			restore(w) // and once more, with a batch to come before the look at the row
+			w.grow(20)
+			w.caughtUp()
+			w.exact()
+			if got := l.alarms(); len(got) > 0 {
+				t.Errorf("alarms: %v", got)
+			}
+			if got := w.letters(); len(got) > 0 {
+				t.Errorf("dead letters: %v", got)
+			}
+		})
+	}
+}
+
+var tables = []string{"ledger_offsets", "definitions", "grants", "coupon_windows"}
+
+func (w *world) backup() {
+	for _, table := range tables {
+		w.exec(`CREATE TABLE backup_` + table + ` AS TABLE ` + table)
+	}
+}
+
+func (w *world) restore() {
+	sql := `TRUNCATE ` + strings.Join(tables, ", ") + `; `
+	for _, table := range tables {
+		sql += `INSERT INTO ` + table + ` TABLE backup_` + table + `; `
+	}
+	w.exec(sql) // one transaction
+}
+
+// unknownStop is an issuer of the future's record.
+var unknownStop = "firstcome.coupon.stopped"
+
+// Records that cannot be read, do not belong, or are of a later time: the others go on, nothing is lost.
+func TestService_BadRecords(t *testing.T) {
+	w := newWorld(t, coupontest.Start(t, journalServers...), 2)
+	var l logs
+	s, _ := w.start(&l, nil)
+	w.grow(50)
+	good := func(change func(*event.Message)) event.Message {
+		f := w.facts[0][0]
+		w.offset++
+		f.Source.Offset = w.offset
+		m := message(t, w.requests, f)
+		change(&m)
+		return m
+	}
+	header := func(m *event.Message, key, value string) {
+		for i := range m.Headers {
+			if m.Headers[i].Key == key {
+				m.Headers[i].Value = []byte(value)
+			}
+		}
+	}
+	_, at := w.bounds(0)
+	want := map[string]string{}
+	for _, c := range []struct {
+		reason string // none: passed over
+		m      event.Message
+	}{
+		{"not_cloudevent", event.Message{Value: []byte("garbage")}},
+		{"not_cloudevent", event.Message{}},
+		{"malformed", good(func(m *event.Message) { m.Value = nil })},
+		{"malformed", good(func(m *event.Message) { m.Value = m.Value[1:] })},
+		{"invalid", good(func(m *event.Message) { m.Value = []byte("{}") })},
+		{"invalid", good(func(m *event.Message) { m.Key = []byte("other") })},
+		{"", good(func(m *event.Message) { header(m, "ce_type", unknownStop) })},
+		{"", good(func(m *event.Message) { header(m, "ce_type", event.TypeClaimRequested) })},
+		{"wrong_partition", message(t, w.requests, w.facts[1][0])},
+		{"unsupported_rules", good(func(m *event.Message) {
+			m.Value = []byte(strings.Replace(string(m.Value), `"rules":1`, `"rules":2`, 1))
+		})},
+	} {
+		w.send(0, c.m)
+		if c.reason != "" {
+			want[fmt.Sprintf("0/%d", at)] = c.reason
+		}
+		at++
+	}
+	w.grow(50)
+	w.caughtUp()
+	w.exact()
+	if got := w.letters(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("dead letters\n%v, not\n%v", got, want)
+	}
+	if got := l.alarms(); len(got) != 1 || !strings.Contains(got[0], "cannot be read") {
+		t.Errorf("alarms: %v", got)
+	}
+	if unknown := s.metric("unknown"); unknown != 2 || s.metric("malformed") != 2 {
+		t.Errorf("%v of unknown types", unknown)
+	}
+}
+
+// flaky fails a call once: before it was done, or after.
+type flaky struct {
+	journalStore
+	deadLetters
+	journal
+	call      string
+	skip      int32 // calls that succeed before
+	persisted bool
+	failed    atomic.Bool
+	calls     atomic.Int32
+}
+
+func (f *flaky) run(call string, do func() error) error {
+	if call != f.call || f.calls.Add(1) <= f.skip || f.failed.Swap(true) {
+		return do()
+	}
+	if f.persisted {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s failed", call)
+}
+
+func (f *flaky) Begin(ctx context.Context, partition int32) (p postgres.Place, err error) {
+	err = f.run("begin", func() (err error) { p, err = f.journalStore.Begin(ctx, partition); return err })
+	return p, err
+}
+
+func (f *flaky) Place(ctx context.Context, partition int32) (p postgres.Place, err error) {
+	err = f.run("place", func() (err error) { p, err = f.journalStore.Place(ctx, partition); return err })
+	return p, err
+}
+
+func (f *flaky) Write(ctx context.Context, b postgres.Batch, settle func(context.Context, postgres.Refused) error) error {
+	return f.run("write", func() error { return f.journalStore.Write(ctx, b, settle) })
+}
+
+func (f *flaky) Check(ctx context.Context, partition int32, p postgres.Place) error {
+	return f.run("check", func() error { return f.journal.Check(ctx, partition, p) })
+}
+
+func (f *flaky) Publish(ctx context.Context, letters []event.Message) error {
+	return f.run("publish", func() error { return f.deadLetters.Publish(ctx, letters) })
+}
+
+// Each call to the outside fails once, before and after it had its effect.
+func TestService_EachCallFails(t *testing.T) {
+	for _, call := range []string{"begin", "check", "write", "write later", "publish", "place"} {
+		for _, persisted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, persisted %v", call, persisted), func(t *testing.T) {
+				w := newWorld(t, coupontest.Start(t, journalServers...), 1)
+				f := &flaky{call: call, persisted: persisted}
+				if call == "write later" {
+					f.call, f.skip = "write", 1
+				}
+				w.grow(60)
+				w.contradict(0)
+				w.send(0, event.Message{Value: []byte("garbage")})
+				var l logs
+				w.start(&l, func(s *Service) {
+					f.journalStore, f.deadLetters, f.journal = s.handler.store, s.handler.letters, s.handler.journal
+					s.handler.store, s.handler.letters, s.handler.journal = f, f, f
+				})
+				w.caughtUp()
+				w.grow(60)
+				w.caughtUp()
+				eventually(t, call+" has failed", func() bool { return f.failed.Load() })
+				w.grow(10)
+				w.caughtUp()
+				w.exact()
+				if got := w.letters(); len(got) != 2 {
+					t.Errorf("dead letters: %v", got)
+				}
+			})
+		}
+	}
+}
