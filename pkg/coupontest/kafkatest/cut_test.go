@@ -172,7 +172,7 @@ func TestFetcher_connectionsThatBreak(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken, r := p.roughly(t)
-	r.one.Store(6)
+	r.one.Store(12)
 	var records []event.Record
 	f := broken.fetcher(t, 0, consumer.FetchConfig{MaxBytes: 1000})
 	for next := int64(0); next < 1500; {
@@ -182,7 +182,7 @@ func TestFetcher_connectionsThatBreak(t *testing.T) {
 		}
 		records, next = append(records, got.Records...), got.Next
 	}
-	if r.cut.Load() < 10 {
+	if r.cut.Load() < 5 {
 		t.Errorf("%d connections cut: that proves little", r.cut.Load())
 	}
 	checkRows(t, map[int32][]event.Record{0: records}, 1, 1500)
