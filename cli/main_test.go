@@ -58,6 +58,7 @@ type process struct {
 func startLocal(t *testing.T, dataDir string, env []string, args ...string) *process {
 	t.Helper()
 	p := launch(t, dataDir, env, args...)
+	t.Cleanup(func() { p.end(dataDir) })
 	select {
 	case <-p.up:
 	case <-p.done:
@@ -82,7 +83,7 @@ func launch(t *testing.T, dataDir string, env []string, args ...string) *process
 		t.Fatal(err)
 	}
 	go p.follow(bufio.NewScanner(out))
-	t.Cleanup(func() { p.end(dataDir) })
+	t.Cleanup(p.kill)
 	return p
 }
 
