@@ -74,13 +74,16 @@ func missing(err error) []string {
 // malformed tries each variable alone, because the library's errors name fields and not variables.
 func malformed(cfg any, params []env.FieldParams, environment map[string]string) []string {
 	var problems []string
-	var seen []string
+	add := func(problem string) { // two fields may read one variable
+		if !slices.Contains(problems, problem) {
+			problems = append(problems, problem)
+		}
+	}
 	for _, p := range params {
 		value, set := environment[p.Key]
-		if !set || p.OwnKey == "" || slices.Contains(seen, p.Key) {
+		if !set || p.OwnKey == "" {
 			continue
 		}
-		seen = append(seen, p.Key)
 		probe := reflect.New(reflect.TypeOf(cfg).Elem()).Interface()
 		err := env.ParseWithOptions(probe, env.Options{Environment: map[string]string{p.Key: value}})
 		for _, err := range flatten(err) {
@@ -88,9 +91,9 @@ func malformed(cfg any, params []env.FieldParams, environment map[string]string)
 			var file env.LoadFileContentError
 			switch {
 			case errors.As(err, &parse):
-				problems = append(problems, p.Key+" "+expected(parse, value))
+				add(p.Key + " " + expected(parse, value))
 			case errors.As(err, &file):
-				problems = append(problems, p.Key+" names a file that cannot be read")
+				add(p.Key + " names a file that cannot be read")
 			}
 		}
 	}

@@ -26,6 +26,7 @@ type config struct {
 	CA         string        `env:"CA_FILE,file"`
 	Listener   any           `env:"-"`
 	Level      slog.Level    `env:"LEVEL"`
+	SameRatio  float32       `env:"RATIO"`
 }
 
 // Kafka, as pkg/broker has it: embedded, with a Validate of its own that joins its errors.

@@ -111,6 +111,12 @@ func TestWrite_panic(t *testing.T) {
 	}
 }
 
+func TestWrite_nil(t *testing.T) {
+	if _, line := answer(writing(nil)); strings.Contains(line, "panic") {
+		t.Errorf("line %s", line)
+	}
+}
+
 func TestWrite_outside(t *testing.T) {
 	w := httptest.NewRecorder()
 	Write(w, httptest.NewRequest("GET", "/", nil), New(NotFound, ""))

@@ -197,6 +197,32 @@ func TestHTTP_brokenOff(t *testing.T) {
 	}
 }
 
+// Streams need each event to leave at once.
+func TestHTTP_streams(t *testing.T) {
+	received := make(chan struct{})
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "event")
+		w.(http.Flusher).Flush()
+		select {
+		case <-received:
+		case <-r.Context().Done():
+		}
+	})
+	srv := httptest.NewServer(HTTP(h, slog.New(slog.DiscardHandler), NewHTTPMetrics(prometheus.NewRegistry(), "test")))
+	defer srv.Close()
+	client := srv.Client()
+	client.Timeout = 10 * time.Second
+	resp, err := client.Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadFull(resp.Body, make([]byte, len("event"))); err != nil {
+		t.Error(err)
+	}
+	close(received)
+}
+
 func TestHTTPMetrics(t *testing.T) {
 	s := newService()
 	s.get("/v1/coupons/spring")
