@@ -47,22 +47,22 @@ func mustRun(t *testing.T, env map[string]string, args ...string) ran {
 func TestLocal_KilledInTheMiddle(t *testing.T) {
 	dir, record := t.TempDir(), filepath.Join(t.TempDir(), "answers.ndjson")
 	p := startLocal(t, dir, nil)
-	crowd := crowdOf(t, nil, "--data-dir", dir, "--coupon", "tea", "--limit", "3000", "--people", "6000", "--record", record)
-	for _, many := range []int64{200, 1500} {
+	crowd := crowdOf(t, nil, "--data-dir", dir, "--coupon", "tea", "--limit", "1500", "--people", "3000", "--record", record)
+	for _, many := range []int64{150, 800} {
 		eventually(t, "enough were granted", func() bool { return granted(t, dir, "tea") >= many })
 		p.kill()
 		p = startLocal(t, dir, nil)
 	}
 	got := <-crowd
 	t.Log(got.out)
-	if got.code != exitOK || !strings.Contains(got.out, "granted             3,000") {
+	if got.code != exitOK || !strings.Contains(got.out, "granted             1,500") {
 		t.Errorf("the crowd: exit code %d, %s", got.code, got.err)
 	}
 	if !strings.Contains(got.out, "needed more than one request") {
 		t.Error("nobody noticed the kill: it came too late")
 	}
 	audit := mustRun(t, nil, "audit", "--data-dir", dir, "--answers", record)
-	if !strings.Contains(audit.out, "3,000 grants") || !strings.Contains(audit.out, "6,000 answers") {
+	if !strings.Contains(audit.out, "1,500 grants") || !strings.Contains(audit.out, "3,000 answers") {
 		t.Errorf("the audit compared too little: %s", audit.out)
 	}
 	t.Log(audit.out)
@@ -122,12 +122,12 @@ func TestLocal_GivenServers(t *testing.T) {
 	dir, record := t.TempDir(), filepath.Join(t.TempDir(), "answers.ndjson")
 	env := []string{"KAFKA_TOPIC_PREFIX=" + servers.TopicPrefix, "REDIS_PREFIX=" + servers.RedisPrefix}
 	p := startLocal(t, dir, env, "--partitions", "3", "--kafka", strings.Join(servers.Brokers, ","), "--redis", servers.RedisAddr, "--postgres", servers.DatabaseURL)
-	crowd := crowdOf(t, nil, "--data-dir", dir, "--coupon", "tea", "--limit", "1000", "--people", "5000", "--record", record)
+	crowd := crowdOf(t, nil, "--data-dir", dir, "--coupon", "tea", "--limit", "500", "--people", "2000", "--record", record)
 	eventually(t, "some were granted", func() bool { return granted(t, dir, "tea") >= 100 })
 	servers.FlushRedis(t)
 	got := <-crowd
 	t.Log(got.out)
-	if got.code != exitOK || !strings.Contains(got.out, "granted             1,000") {
+	if got.code != exitOK || !strings.Contains(got.out, "granted               500") {
 		t.Errorf("the crowd: exit code %d, %s", got.code, got.err)
 	}
 	t.Log(mustRun(t, nil, "audit", "--data-dir", dir, "--answers", record).out)
