@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -20,6 +22,8 @@ const (
 	reaperVariable = "COUPONTEST_REAPER"
 	reapPostgres   = "postgres"   // and the data folder
 	reapContainers = "containers" // and the label's value
+	reapProcess    = "process"    // and its number
+	reapForget     = "forget-" // before one of those
 	reapDismissed  = "dismissed"
 )
 
@@ -43,6 +47,15 @@ func (r *reaper) watch(what, name string) error {
 	}
 	_, err := fmt.Fprintln(r.pipe, what, name)
 	return err
+}
+
+// forget says that something has ended by itself. Process numbers are used again, so one that is over must not be killed.
+func (r *reaper) forget(what, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pipe != nil {
+		_, _ = fmt.Fprintln(r.pipe, reapForget+what, name) // there is no reaper any more: then nobody kills it either
+	}
 }
 
 // spawn starts the second process in a group of its own (a ^C is not for it) and without our output, whose end `go test`
@@ -92,7 +105,14 @@ func reap(in io.Reader) {
 		if what == reapDismissed {
 			return
 		}
+		if over, ok := strings.CutPrefix(what, reapForget); ok {
+			watched[over] = slices.DeleteFunc(watched[over], func(n string) bool { return n == name })
+			continue
+		}
 		watched[what] = append(watched[what], name)
+	}
+	for _, number := range watched[reapProcess] {
+		killProcess(number)
 	}
 	for _, label := range watched[reapContainers] {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -102,5 +122,15 @@ func reap(in io.Reader) {
 	for _, dir := range watched[reapPostgres] {
 		// The pipe may end before the lock of the dying process does.
 		_ = await(context.Background(), func(context.Context) error { return embedded.RemovePostgres(dir) })
+	}
+}
+
+func killProcess(number string) {
+	pid, err := strconv.Atoi(number)
+	if err != nil {
+		return
+	}
+	if process, err := os.FindProcess(pid); err == nil {
+		_ = process.Kill()
 	}
 }

@@ -1,0 +1,178 @@
+package coupontest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	pipelineStart = 2 * time.Minute
+	pipelineStop  = 15 * time.Second // a service has 10 s to answer what it has in hand
+)
+
+// Running is the whole of Firstcome in one process, on a test's servers: `firstcome local` with their addresses. On
+// loopback it asks nobody for a token.
+type Running struct {
+	*Servers
+	GatewayURL      string
+	GatewayAdminURL string
+	LedgerURL       string
+	DataDir         string // with endpoints.env, which the firstcome command's other parts read
+
+	cmd  *exec.Cmd
+	out  lockedBuffer
+	done chan struct{} // closed when the process has ended; then err says how
+	err  error
+}
+
+// Pipeline starts Firstcome on servers of this test binary and returns when it is ready; it ends with the test. The
+// program is that of FIRSTCOME_BIN, else the firstcome on PATH.
+func Pipeline(t testing.TB) *Running {
+	t.Helper()
+	return Start(t).Pipeline(t)
+}
+
+// Pipeline starts Firstcome on these servers, which must be all three. It may be called again when the one before has
+// ended.
+func (s *Servers) Pipeline(t testing.TB) *Running {
+	t.Helper()
+	r := &Running{Servers: s, DataDir: t.TempDir(), done: make(chan struct{})}
+	program, err := firstcome()
+	if err != nil {
+		t.Fatalf("coupontest: %v", err)
+	}
+	const free = "127.0.0.1:0"
+	r.cmd = exec.Command(program, "local", "--data-dir", r.DataDir,
+		"--gateway-addr", free, "--ledger-addr", free, "--gateway-admin-addr", free,
+		"--kafka", strings.Join(s.Brokers, ","), "--redis", s.RedisAddr, "--postgres", s.DatabaseURL)
+	r.cmd.Env = append(os.Environ(), s.Env()...)
+	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
+	detach(r.cmd)
+	if err := r.cmd.Start(); err != nil {
+		t.Fatalf("coupontest: %v", err)
+	}
+	number := strconv.Itoa(r.cmd.Process.Pid)
+	watching := s.set.reaper.watch(reapProcess, number)
+	go func() {
+		r.err = r.cmd.Wait()
+		s.set.reaper.forget(reapProcess, number)
+		close(r.done)
+	}()
+	t.Cleanup(func() { r.end(t) })
+	if watching != nil {
+		t.Fatalf("coupontest: %v", watching)
+	}
+	if err := r.await(); err != nil {
+		t.Fatalf("coupontest: %s local: %v\n%s", program, err, r.out.String())
+	}
+	return r
+}
+
+func firstcome() (string, error) {
+	if program := os.Getenv("FIRSTCOME_BIN"); program != "" {
+		return filepath.Abs(program)
+	}
+	program, err := exec.LookPath("firstcome")
+	if err != nil {
+		return "", fmt.Errorf("the firstcome command is needed: name it in FIRSTCOME_BIN, or put it on PATH (%w)", err)
+	}
+	return program, nil
+}
+
+// await returns when endpoints.env is there: it is written last.
+func (r *Running) await() error {
+	deadline := time.After(pipelineStart)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := os.ReadFile(filepath.Join(r.DataDir, "endpoints.env"))
+		if err == nil {
+			return r.read(string(text))
+		}
+		select {
+		case <-r.done:
+			return fmt.Errorf("ended: %w", r.err)
+		case <-deadline:
+			return errors.New("not ready within " + pipelineStart.String())
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Running) read(endpoints string) error {
+	into := map[string]*string{"GATEWAY_URL": &r.GatewayURL, "GATEWAY_ADMIN_URL": &r.GatewayAdminURL, "LEDGER_URL": &r.LedgerURL}
+	for line := range strings.Lines(endpoints) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if to := into[name]; to != nil {
+			*to = value
+		}
+	}
+	for name, value := range into {
+		if *value == "" {
+			return fmt.Errorf("endpoints.env names no %s", name)
+		}
+	}
+	return nil
+}
+
+// Kill ends the process as kill -9 does.
+func (r *Running) Kill() {
+	_ = r.cmd.Process.Kill()
+	<-r.done
+}
+
+// Stop ends the process in order. It is an error if that takes too long or the process reports one.
+func (r *Running) Stop() error {
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		r.Kill() // it is gone, or can't be asked
+		return err
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-time.After(pipelineStop):
+		r.Kill()
+		return fmt.Errorf("firstcome did not end within %s", pipelineStop)
+	}
+}
+
+func (r *Running) end(t testing.TB) {
+	select {
+	case <-r.done: // by the test
+	default:
+		if err := r.Stop(); err != nil {
+			t.Errorf("coupontest: %v", err)
+		}
+	}
+	if t.Failed() {
+		t.Logf("firstcome said:\n%s", r.out.String())
+	}
+}
+
+// lockedBuffer is written by the process and read by the test.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
