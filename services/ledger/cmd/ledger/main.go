@@ -32,6 +32,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(err, admin.Close())
 	}
+	log.Info("listening", "public", service.Addr().String(), "admin", admin.Addr().String())
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	served := make(chan error, 1)
