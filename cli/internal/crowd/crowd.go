@@ -4,6 +4,7 @@ package crowd
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -93,7 +94,7 @@ func (c Config) ask(ctx context.Context, r *Record) {
 			a, err = c.Door.Status(ctx, r.ClaimID)
 		}
 		done, wait := r.told(a, err)
-		if done || c.Pause(ctx, wait) != nil {
+		if done || c.Pause(ctx, r.spread(wait, rand.Float64())) != nil {
 			return
 		}
 	}

@@ -27,6 +27,7 @@ type Record struct {
 	Broken   []string  `json:"broken,omitempty"` // answers that contradict each other
 
 	decided string // the first decision, in the words it was told
+	refused int    // how often in a row the gateway was too busy
 }
 
 // Duration is written as milliseconds.
@@ -57,7 +58,7 @@ func (r *Record) told(a client.Answer, err error) (done bool, pause time.Duratio
 	r.Requests++
 	polling := r.ClaimID != ""
 	if err == nil {
-		r.Error = ""
+		r.Error, r.refused = "", 0
 		return r.answered(a)
 	}
 	r.Error = err.Error()
@@ -156,9 +157,23 @@ func (r *Record) problem(p *client.Problem, polling bool) (done bool, pause time
 		if !polling && p.Status != http.StatusTooManyRequests {
 			r.Lost++
 		}
+		r.refused++
 		return false, pause
 	}
 	return true, 0
+}
+
+// maxSpread bounds how many times longer than asked for someone stays away.
+const maxSpread = 8
+
+// spread makes those who were turned away together come back apart, and the more so the longer it is too much: a crowd
+// that returns as one every second keeps a slow machine busy with turning it away. share is from 0 to 1.
+func (r *Record) spread(pause time.Duration, share float64) time.Duration {
+	times := min(1<<min(r.refused, 10), maxSpread)
+	if r.refused == 0 {
+		return pause
+	}
+	return pause + time.Duration(share*float64(pause)*float64(times-1))
 }
 
 func (r *Record) backoff() time.Duration {

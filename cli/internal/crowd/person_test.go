@@ -99,3 +99,21 @@ func TestRecord_Pause(t *testing.T) {
 		t.Errorf("after a thousand requests %v, want %v", got, maxPause)
 	}
 }
+
+func TestRecord_Spread(t *testing.T) {
+	var r Record
+	busy := problem("unavailable", 503, "")
+	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second} {
+		if got := r.spread(time.Second, 1); got != want {
+			t.Errorf("refused %d times: at most %v, want %v", r.refused, got, want)
+		}
+		if got := r.spread(time.Second, 0); got != time.Second {
+			t.Errorf("refused %d times: at least %v, want what the gateway says", r.refused, got)
+		}
+		r.told(busy.answer, busy.err)
+	}
+	r.told(pending.answer, nil)
+	if got := r.spread(time.Second, 1); got != time.Second {
+		t.Errorf("answered since: %v, want what the gateway says", got)
+	}
+}
