@@ -24,7 +24,9 @@ func (s *Servers) Redis(t testing.TB) *redis.Client {
 	return client
 }
 
-func (s *Servers) redis() *redis.Client { return redis.NewClient(&redis.Options{Addr: s.RedisAddr}) }
+func (s *Servers) redis() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: s.RedisAddr, ContextTimeoutEnabled: true})
+}
 
 // FlushRedis drops all keys with the test's prefix at once, as a FLUSHALL would. Other tests keep theirs.
 func (s *Servers) FlushRedis(t testing.TB) {
