@@ -160,9 +160,9 @@ func snapshot(l *Log) string {
 // Every log of up to three (four) records of these kinds: two coupons, two people, opening, closing, days, and append
 // times that jump to and fro over retirement.
 func TestRebuild_everyShortLog(t *testing.T) {
-	longest := 4
-	if testing.Short() {
-		longest = 3
+	longest := 3
+	if thorough() {
+		longest = 4
 	}
 	kinds := shortKinds()
 	logs := 0
@@ -200,9 +200,9 @@ func shortKinds() []record {
 }
 
 func TestRebuild_randomLogs(t *testing.T) {
-	logs := 3000
-	if testing.Short() {
-		logs = 300
+	logs := 300
+	if thorough() {
+		logs = 3000
 	}
 	for seed := range uint64(logs) {
 		rnd := rand.New(rand.NewPCG(seed, 4))

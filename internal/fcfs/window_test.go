@@ -131,7 +131,7 @@ func TestDefinition_DayEnd_everyChange(t *testing.T) {
 				next = change.Add(24 * time.Hour)
 			}
 			change = next
-			if testing.Short() && n%7 != 0 {
+			if !thorough() && n%7 != 0 {
 				continue
 			}
 			for delta := -1; delta <= 1; delta++ {
