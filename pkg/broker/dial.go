@@ -74,7 +74,9 @@ func (c *Client) secure(ctx context.Context, conn net.Conn, addr string) (net.Co
 			return nil, err
 		}
 		if err := authenticate(ctx, pc, c.sasl); err != nil {
-			return nil, err
+			// Some brokers hang up on a wrong password without a word, so the
+			// end of the connection must not hide what it was about.
+			return nil, fmt.Errorf("authenticating %s by %s: %w", c.cfg.SASLUsername, c.cfg.SASLMechanism, err)
 		}
 	}
 	return conn, nil

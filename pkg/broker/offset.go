@@ -114,6 +114,9 @@ func (c *Client) Committed(ctx context.Context, group, topic string, partition i
 	if err == nil {
 		err = res.Error
 	}
+	if errors.Is(err, kafka.GroupIdNotFound) {
+		return Offset{}, false, nil
+	}
 	if err != nil {
 		return Offset{}, false, fmt.Errorf("offset of group %s: %w", group, err)
 	}

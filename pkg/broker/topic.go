@@ -25,6 +25,11 @@ func (c *Client) CreateTopics(ctx context.Context, specs []TopicSpec) error {
 	for _, spec := range specs {
 		req.Topics = append(req.Topics, spec.kafka())
 	}
+	// Kafka-go would only say that it knows no broker.
+	_, err := c.kafka.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{}})
+	if err != nil {
+		return fmt.Errorf("creating topics: %w", err)
+	}
 	res, err := c.kafka.CreateTopics(ctx, req)
 	if err != nil {
 		return fmt.Errorf("creating topics: %w", err)
