@@ -116,7 +116,7 @@ func TestLocal_StoppedAndStartedAgain(t *testing.T) {
 	p.stop()
 }
 
-// On servers that are given, embedded or in containers: Redis is emptied in the middle.
+// On servers that are given, embedded or in containers: Redis is emptied in the middle, and all the while somebody audits.
 func TestLocal_GivenServers(t *testing.T) {
 	servers := coupontest.Start(t)
 	dir, record := t.TempDir(), filepath.Join(t.TempDir(), "answers.ndjson")
@@ -125,8 +125,8 @@ func TestLocal_GivenServers(t *testing.T) {
 	crowd := crowdOf(t, nil, "--data-dir", dir, "--coupon", "tea", "--limit", "500", "--people", "2000", "--record", record)
 	eventually(t, "some were granted", func() bool { return granted(t, dir, "tea") >= 100 })
 	servers.FlushRedis(t)
-	got := <-crowd
-	t.Log(got.out)
+	got, audits := auditUntil(t, dir, crowd)
+	t.Logf("%s%d audits meanwhile", got.out, audits)
 	if got.code != exitOK || !strings.Contains(got.out, "granted               500") {
 		t.Errorf("the crowd: exit code %d, %s", got.code, got.err)
 	}
@@ -136,6 +136,22 @@ func TestLocal_GivenServers(t *testing.T) {
 	}
 	if code := p.stop(); code != exitOK {
 		t.Errorf("exit code %d after SIGTERM: %s", code, p.output())
+	}
+}
+
+// auditUntil audits, over and over, until the crowd is done: what is on its way is no difference.
+func auditUntil(t *testing.T, dir string, crowd chan ran) (got ran, audits int) {
+	for {
+		select {
+		case got = <-crowd:
+			return got, audits
+		default:
+			if a := run(t, nil, "audit", "--data-dir", dir); a.code != exitOK {
+				t.Errorf("an audit while people ask: %s%s", a.out, a.err)
+				return <-crowd, audits
+			}
+			audits++
+		}
 	}
 }
 
