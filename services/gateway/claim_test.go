@@ -217,3 +217,15 @@ func TestGateway_PersonGoesAway(t *testing.T) {
 	goOn()
 	eventually(t, "the claim is granted", func() bool { return r.get("/v1/claims/"+id).string("status") == "granted" })
 }
+
+// Waiting outlasts the time that a request may take to arrive (15 s).
+func TestGateway_LongWait(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.put("tea", `{"limit":3}`).is(t, 201, "")
+	goOn := r.Hold()
+	defer goOn()
+	if got := r.claim("tea", "u", "wait=17").is(t, 202, ""); got.header.Get("Preference-Applied") != "wait=17" {
+		t.Errorf("answered %v", got.header)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/firstcome/firstcome/internal/redislayout"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -128,6 +130,12 @@ func TestGateway_RedisKilled(t *testing.T) {
 	eventually(t, "it is ready again", func() bool { return len(r.service.Ready()) == 0 })
 	eventually(t, "it can be told again", func() bool { return r.get("/v1/claims/"+id).status == 200 })
 	r.claim("tea", "u3", "wait=9").is(t, 200, "")
+	heard := r.service.metrics.messages.WithLabelValues("heard")
+	before := testutil.ToFloat64(heard)
+	eventually(t, "messages are heard again", func() bool {
+		r.put("tea", `{"limit":4}`).is(t, 200, "")
+		return testutil.ToFloat64(heard) > before
+	})
 }
 
 func TestGateway_KafkaKilled(t *testing.T) {

@@ -72,6 +72,7 @@ type server struct {
 	s     *Service
 	found func() // tells the list of what is waited for
 	up    atomic.Bool
+	slow  bool // the last look took too long
 	gauge prometheus.Gauge
 }
 
@@ -99,8 +100,15 @@ func (v *server) watch(ctx context.Context, each time.Duration, look func(contex
 	}
 }
 
+// note takes the result of a look. One look that took too long says little, since this process may itself have been slow;
+// two in a row, or a server that refuses, mean that people would wait in vain.
 func (v *server) note(err error) {
-	up := err == nil
+	up, before := err == nil, v.slow
+	var late interface{ Timeout() bool }
+	v.slow = errors.As(err, &late) && late.Timeout()
+	if v.slow && !before {
+		return
+	}
 	if v.up.Swap(up) == up {
 		return
 	}
