@@ -1,0 +1,259 @@
+// Package partitiontest is everything around the loop of a partition, in memory: the requests log with its retention, the
+// group, Redis, the journal and the dead letters' topic, each of which can fail before or after it took effect. It knows
+// what the log leads to (fcfs.Log, the dumb model) and notes every breach of a promise at the moment it happens.
+package partitiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/issuer/partition"
+)
+
+// Errors of the ports.
+var (
+	ErrInjected = errors.New("injected")
+	ErrFenced   = errors.New("no longer a member of the group")
+)
+
+// World is one partition. Not safe for concurrent use: whoever drives it does one thing after another.
+type World struct {
+	Partition int32
+	Log       []partition.Request // all that was ever asked, by offset
+	Start     int64               // of the log: what is below was dropped by retention
+	End       int64
+	Committed partition.Committed
+	Owner     int // in the group's eyes; commits of others are refused
+	Store     *Store
+	Journal   []fcfs.Fact // every record, duplicates included
+	Letters   map[int64]int
+	Breaches  []string
+
+	oracle   *fcfs.Log
+	outcomes map[int64]fcfs.Outcome
+	sequence map[int64]int64
+	facts    []fcfs.Fact // the journal as it has to be
+	taken    int         // of facts: what a consumer that drops duplicates by source has seen
+	decided  int64       // highest offset that progress ever had
+}
+
+// NewWorld is a world in which nothing was asked yet.
+func NewWorld() *World {
+	w := &World{
+		Committed: partition.Committed{Offset: -1}, Letters: map[int64]int{},
+		oracle: fcfs.NewLog(0), outcomes: map[int64]fcfs.Outcome{}, sequence: map[int64]int64{}, decided: -1,
+	}
+	w.Store = newStore(w)
+	return w
+}
+
+func (w *World) breach(format string, args ...any) {
+	w.Breaches = append(w.Breaches, fmt.Sprintf(format, args...))
+}
+
+// Append adds a record after some offsets that have none (markers of transactions, say).
+func (w *World) Append(gap int64, q partition.Request) {
+	span := q.Last - q.Offset
+	q.Offset = w.End + gap
+	q.Last = q.Offset + span
+	w.End = q.Last + 1
+	w.Log = append(w.Log, q)
+	fact := w.decide(q)
+	if fact != nil {
+		w.facts = append(w.facts, *fact)
+	}
+}
+
+func (w *World) decide(q partition.Request) *fcfs.Fact {
+	var fact *fcfs.Fact
+	outcome := fcfs.Invalid
+	switch {
+	case q.Refused != nil:
+		w.oracle.Invalid(q.Last, q.Time)
+	case q.Definition != nil:
+		outcome, fact = w.oracle.Define(q.Offset, q.Time, *q.Definition)
+	default:
+		var d fcfs.Decision
+		d, fact = w.oracle.Claim(q.Offset, q.Time, q.CouponID, q.UserID)
+		outcome, w.sequence[q.Offset] = d.Outcome, d.Sequence
+	}
+	for o := q.Offset; o <= q.Last; o++ {
+		w.outcomes[o] = outcome
+	}
+	if fact != nil {
+		fact.CorrelationID, fact.TraceParent = q.CorrelationID, q.TraceParent
+	}
+	return fact
+}
+
+// Drop lets retention drop what is below an offset.
+func (w *World) Drop(start int64) { w.Start = max(w.Start, min(start, w.End)) }
+
+// Facts are what the journal has to hold in the end.
+func (w *World) Facts() []fcfs.Fact { return w.facts }
+
+// Journaled tells how many of the facts a consumer has seen that drops duplicates by source.
+func (w *World) Journaled() int { return w.taken }
+
+// Covered tells whether the facts of all requests below an offset are in the journal.
+func (w *World) Covered(offset int64) bool {
+	return w.taken == len(w.facts) || w.facts[w.taken].Source.Offset >= offset
+}
+
+// land appends facts to the journal and plays the consumer.
+func (w *World) land(facts []fcfs.Fact) {
+	for _, f := range facts {
+		w.Journal = append(w.Journal, f)
+		if w.taken > 0 && f.Source.Offset <= w.facts[w.taken-1].Source.Offset {
+			if !w.known(f) {
+				w.breach("the journal holds a fact of offset %d that the log never led to: %+v", f.Source.Offset, f)
+			}
+			continue
+		}
+		if w.taken == len(w.facts) || !reflect.DeepEqual(f, w.facts[w.taken]) {
+			w.breach("the journal goes on with %s, where another fact comes next", describe(f))
+			continue
+		}
+		w.taken++
+	}
+}
+
+func (w *World) known(f fcfs.Fact) bool {
+	for i := range w.facts {
+		if reflect.DeepEqual(w.facts[i], f) {
+			return true
+		}
+	}
+	return false
+}
+
+func describe(f fcfs.Fact) string {
+	if f.Granted != nil {
+		return fmt.Sprintf("%d: %+v", f.Source.Offset, *f.Granted)
+	}
+	return fmt.Sprintf("%d: %+v", f.Source.Offset, *f.Defined)
+}
+
+// Ports are the world as one of its owners sees it.
+func (w *World) Ports(owner int) partition.Ports {
+	return partition.Ports{Requests: requests{w, owner}, Store: w.Store, Journal: journal{w}}
+}
+
+type requests struct {
+	*World
+	owner int
+}
+
+func (r requests) Committed(context.Context) (partition.Committed, error) {
+	return r.World.Committed, nil
+}
+
+func (r requests) Bounds(context.Context) (start, end int64, err error) { return r.Start, r.End, nil }
+
+func (r requests) Fetch(_ context.Context, offset int64) (partition.Fetched, error) {
+	if offset < r.Start || offset > r.End {
+		return partition.Fetched{}, &partition.RangeError{Asked: offset, Start: r.Start, End: r.End}
+	}
+	f := partition.Fetched{End: r.End, Next: offset}
+	for _, q := range r.Log {
+		if q.Last >= offset && len(f.Requests) < 5 {
+			f.Requests = append(f.Requests, q)
+			f.Next = q.Last + 1
+		}
+	}
+	return f, nil
+}
+
+func (r requests) DeadLetter(_ context.Context, refused []partition.Request) error {
+	for _, q := range refused {
+		r.Letters[q.Offset]++
+	}
+	return nil
+}
+
+func (r requests) Commit(_ context.Context, offset int64, metadata string) error {
+	if r.owner != r.Owner {
+		return ErrFenced
+	}
+	if !r.Covered(offset) {
+		r.breach("offset %d is committed, though the journal lacks the fact of %d", offset, r.facts[r.taken].Source.Offset)
+	}
+	r.World.Committed = partition.Committed{Offset: offset, Metadata: metadata}
+	return nil
+}
+
+type journal struct{ *World }
+
+func (j journal) Bounds(context.Context) (start, end int64, err error) {
+	return 0, int64(len(j.Journal)), nil
+}
+
+const journalPage = 4
+
+func (j journal) page(offset int64) []fcfs.Fact {
+	return j.Journal[offset:min(offset+journalPage, int64(len(j.Journal)))]
+}
+
+func (j journal) Sources(_ context.Context, offset int64) (partition.Sources, error) {
+	s := partition.Sources{Offset: offset, Next: offset, First: -1, Highest: -1, Last: -1}
+	for i, f := range j.page(offset) {
+		if i == 0 {
+			s.First = f.Source.Offset
+		}
+		s.Last, s.Next = f.Source.Offset, s.Next+1
+		s.Highest = max(s.Highest, s.Last)
+	}
+	return s, nil
+}
+
+func (j journal) Facts(_ context.Context, offset, above int64) (partition.Facts, error) {
+	r := partition.Facts{Next: offset}
+	for _, f := range j.page(offset) {
+		r.Next++
+		if f.Source.Offset > above {
+			r.Facts = append(r.Facts, f)
+		}
+	}
+	return r, nil
+}
+
+func (j journal) Emit(_ context.Context, facts []fcfs.Fact) (partition.Emitted, error) {
+	first := int64(len(j.Journal))
+	j.land(facts)
+	return partition.Emitted{First: first, Last: int64(len(j.Journal)) - 1}, nil
+}
+
+// published compares what people are told with what the log leads to.
+func (w *World) published(o redislayout.Outcomes) {
+	o.Encode() // panics if its parts do not fit
+	for i, got := range o.Outcomes {
+		if at := o.First + int64(i); got != w.outcomes[at] {
+			w.breach("offset %d is told %v, the log says %v", at, got, w.outcomes[at])
+		}
+	}
+	for at, d := range o.All() {
+		if d.Outcome == fcfs.Granted && d.Sequence != w.sequence[at] {
+			w.breach("offset %d is told sequence %d, the log says %d", at, d.Sequence, w.sequence[at])
+		}
+	}
+}
+
+// Claim, Define and Refuse make requests for Append.
+func Claim(t fcfs.Millis, coupon, user string) partition.Request {
+	return partition.Request{Time: t, CouponID: coupon, UserID: user, CorrelationID: "c-" + user}
+}
+
+// Define makes a definition.
+func Define(t fcfs.Millis, d fcfs.Definition) partition.Request {
+	return partition.Request{Time: t, CouponID: d.CouponID, Definition: &d}
+}
+
+// Refuse makes a record that cannot be read, over some offsets.
+func Refuse(t fcfs.Millis, offsets int64) partition.Request {
+	return partition.Request{Time: t, Last: offsets - 1, Refused: &partition.Refusal{Reason: event.ReasonMalformed}}
+}
