@@ -26,6 +26,7 @@ type Decoder struct {
 	Partition int32
 
 	names map[string]string
+	usual []string // the names of the record before, in their order
 	slab  []event.Header
 }
 
@@ -160,7 +161,7 @@ func (c *Content) headers(d *Decoder, r *event.Record, body []byte) error {
 	if d != nil && count > 0 {
 		headers = d.room(int(count))
 	}
-	for range count {
+	for i := range int(count) {
 		var key, value []byte
 		if key, body, ok = bytesOf(body); !ok || key == nil {
 			return c.broken("header")
@@ -169,7 +170,7 @@ func (c *Content) headers(d *Decoder, r *event.Record, body []byte) error {
 			return c.broken("header")
 		}
 		if d != nil {
-			headers = append(headers, event.Header{Key: d.name(key), Value: value})
+			headers = append(headers, event.Header{Key: d.name(i, key), Value: value})
 		}
 	}
 	if len(body) > 0 {
@@ -195,8 +196,21 @@ func (d *Decoder) room(n int) []event.Header {
 }
 
 // name keeps the few names that come again and again, so that they cost no
-// allocation.
-func (d *Decoder) name(key []byte) string {
+// allocation; mostly in the same order, so that they cost no look-up either.
+func (d *Decoder) name(i int, key []byte) string {
+	if i < len(d.usual) && d.usual[i] == string(key) {
+		return d.usual[i]
+	}
+	name := d.known(key)
+	if i < len(d.usual) {
+		d.usual[i] = name
+	} else if i < 16 {
+		d.usual = append(d.usual, name)
+	}
+	return name
+}
+
+func (d *Decoder) known(key []byte) string {
 	if name, ok := d.names[string(key)]; ok {
 		return name
 	}
