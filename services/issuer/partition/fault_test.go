@@ -15,7 +15,7 @@ var began = time.Unix(1_800_000_000, 0)
 // world is one whose first half was decided by a former owner, who crashed while the last of it was on its way.
 func world(t *testing.T, seed uint64, prepare func(*partitiontest.World)) (*partitiontest.World, *partitiontest.Owner) {
 	t.Helper()
-	w := partitiontest.NewWorld()
+	w := partitiontest.NewWorld(0)
 	history := partitiontest.RandomHistory(rand.New(rand.NewPCG(seed, 1)), 24)
 	cfg := partition.Config{MaxBatch: 3, MaxEmit: 2, CommitEvery: time.Millisecond}
 	for _, q := range history[:12] {

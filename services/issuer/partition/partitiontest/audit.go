@@ -56,7 +56,7 @@ func (s *Store) auditDrops(drops []partition.Window, first, last fcfs.Millis) {
 		given[w] = true
 	}
 	for id, c := range s.state.Coupons() {
-		for _, w := range windowsOf(id, c, s.state.LogTime()) {
+		for _, w := range WindowsOf(id, c, s.state.LogTime()) {
 			at, _ := c.Current().DropAt(w.Day)
 			if due := at <= first; due != given[w] || !due && at <= last {
 				s.world.breach("progress %d: %v is due at %d, and log time goes from %d to %d, dropped: %v", s.progress.Offset, w, at, first, last, given[w])

@@ -119,7 +119,15 @@ func (o *Owner) StoppedFor() string { return o.Machine.Status().Stopped }
 func (o *Owner) Settled() bool {
 	s := o.Machine.Status()
 	w := o.World
-	return s.Waits == "" && s.Waiting == 0 && s.Progress.Offset == w.End-1 && w.Store.Progress() == s.Progress &&
+	stored := w.Store.Progress()
+	if w.other != nil {
+		loaded, err := w.other.Load(context.Background())
+		if err != nil {
+			return false
+		}
+		stored = loaded.Progress
+	}
+	return s.Waits == "" && s.Waiting == 0 && s.Progress.Offset == w.End-1 && stored == s.Progress &&
 		w.taken == len(w.facts) && (w.Committed.Offset == w.End || w.End == 0)
 }
 

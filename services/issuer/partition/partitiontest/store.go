@@ -84,24 +84,33 @@ func (s *Store) move(to partition.Progress, change func(*fcfs.Log)) {
 // journal or in the outbox.
 func (s *Store) check() {
 	w := s.world
-	want := w.upTo(s.progress.Offset)
+	want := w.UpTo(s.progress.Offset)
 	if diff := Diff(s.state, want); diff != "" {
 		w.breach("Redis at progress %d is not what the log up to there leads to: %s", s.progress.Offset, diff)
 	}
+	w.Keeps(s.progress.Offset, s.outbox)
+}
+
+// Keeps notes a breach where a fact up to progress is neither in the journal nor in an outbox, or the outbox has others.
+func (w *World) Keeps(progress int64, outbox []partition.Decided) {
 	kept := map[int64]bool{}
-	for _, d := range s.outbox {
+	for _, d := range outbox {
 		for _, f := range d.Facts {
 			kept[f.Source.Offset] = true
+			if !w.known(f) {
+				w.breach("the outbox holds a fact that the log never led to: %s", describe(f))
+			}
 		}
 	}
 	for _, f := range w.facts[w.taken:] {
-		if f.Source.Offset <= s.progress.Offset && !kept[f.Source.Offset] {
+		if f.Source.Offset <= progress && !kept[f.Source.Offset] {
 			w.breach("the fact of offset %d is neither in the journal nor in the outbox", f.Source.Offset)
 		}
 	}
 }
 
-func (w *World) upTo(offset int64) *fcfs.Log {
+// UpTo is the state that the log up to an offset leads to.
+func (w *World) UpTo(offset int64) *fcfs.Log {
 	scratch := *w
 	scratch.oracle, scratch.outcomes, scratch.sequence = fcfs.NewLog(w.Partition), map[int64]fcfs.Outcome{}, map[int64]int64{}
 	for _, q := range w.Log {
@@ -166,7 +175,7 @@ func (s *Store) Windows(_ context.Context, expected partition.Progress, from int
 	}
 	at := 0
 	for id, c := range s.state.Coupons() {
-		for _, w := range windowsOf(id, c, s.state.LogTime()) {
+		for _, w := range WindowsOf(id, c, s.state.LogTime()) {
 			if at++; at > from && at <= from+2 {
 				drop, _ := c.Current().DropAt(w.Day)
 				r.Windows[w] = drop
@@ -176,8 +185,8 @@ func (s *Store) Windows(_ context.Context, expected partition.Progress, from int
 	return r, nil
 }
 
-// windowsOf are those of the retire set.
-func windowsOf(id string, c *fcfs.Coupon, logTime fcfs.Millis) []partition.Window {
+// WindowsOf are the windows of the retire set, at a log time.
+func WindowsOf(id string, c *fcfs.Coupon, logTime fcfs.Millis) []partition.Window {
 	var ws []partition.Window
 	if c.Current().Window == fcfs.WindowNone {
 		if drop, ever := c.Current().DropAt(""); ever && drop > logTime {
@@ -262,7 +271,7 @@ func (s *Store) Restore(_ context.Context, r *partition.Restore) (partition.Prog
 		s.auditDrops(nil, s.progress.LogTime, r.Next.LogTime)
 	}
 	change := func(l *fcfs.Log) {
-		for _, f := range factsOf(r) {
+		for _, f := range factsOf(s.world.Partition, r) {
 			if err := l.Apply(f); err != nil {
 				s.world.breach("the rebuild gives %v", err)
 			}
@@ -277,7 +286,7 @@ func (s *Store) Restore(_ context.Context, r *partition.Restore) (partition.Prog
 }
 
 // factsOf gives the facts of a piece of a rebuild back. No window is dropped within a piece, so all may have its log time.
-func factsOf(r *partition.Restore) []fcfs.Fact {
+func factsOf(p int32, r *partition.Restore) []fcfs.Fact {
 	var facts []fcfs.Fact
 	for _, d := range r.Defined {
 		facts = append(facts, d.Fact)
@@ -285,7 +294,7 @@ func factsOf(r *partition.Restore) []fcfs.Fact {
 	for _, g := range r.Granted {
 		for _, e := range g.Entries {
 			facts = append(facts, fcfs.Fact{
-				Source:  fcfs.Source{Offset: e.Offset},
+				Source:  fcfs.Source{Partition: p, Offset: e.Offset},
 				Granted: &fcfs.GrantFact{CouponID: g.CouponID, UserID: e.UserID, Window: g.Day, Sequence: e.Sequence},
 			})
 		}
@@ -308,6 +317,6 @@ func (s *Store) Look(_ context.Context, expected partition.Progress, covered int
 
 // Publish notes what is told.
 func (s *Store) Publish(_ context.Context, o redislayout.Outcomes) error {
-	s.world.published(o)
+	s.world.Published(o)
 	return nil
 }

@@ -29,7 +29,7 @@ type Walk struct {
 
 // NewWalk prepares a walk over a random log of so many records.
 func NewWalk(seed uint64, records int, b Budget) *Walk {
-	w := &Walk{World: NewWorld(), Now: time.Unix(1_800_000_000, 0), rng: rand.New(rand.NewPCG(seed, 7)), left: b}
+	w := &Walk{World: NewWorld(0), Now: time.Unix(1_800_000_000, 0), rng: rand.New(rand.NewPCG(seed, 7)), left: b}
 	w.config = partition.Config{
 		MaxBatch: 1 + w.rng.IntN(4), MaxInFlight: 1 + w.rng.IntN(3), MaxBuffered: 4 + w.rng.IntN(8),
 		MaxWaiting: 1 + w.rng.IntN(12), MaxEmit: 1 + w.rng.IntN(4),

@@ -30,7 +30,8 @@ type World struct {
 	Committed partition.Committed
 	Owner     int // in the group's eyes; commits of others are refused
 	Store     *Store
-	Journal   []fcfs.Fact // every record, duplicates included
+	other     partition.Store // instead of Store
+	Journal   []fcfs.Fact     // every record, duplicates included
 	Letters   map[int64]int
 	Breaches  []string
 
@@ -43,10 +44,10 @@ type World struct {
 }
 
 // NewWorld is a world in which nothing was asked yet.
-func NewWorld() *World {
+func NewWorld(number int32) *World {
 	w := &World{
 		Committed: partition.Committed{Offset: -1}, Letters: map[int64]int{},
-		oracle: fcfs.NewLog(0), outcomes: map[int64]fcfs.Outcome{}, sequence: map[int64]int64{}, decided: -1,
+		Partition: number, oracle: fcfs.NewLog(number), outcomes: map[int64]fcfs.Outcome{}, sequence: map[int64]int64{}, decided: -1,
 	}
 	w.Store = newStore(w)
 	return w
@@ -139,9 +140,16 @@ func describe(f fcfs.Fact) string {
 	return fmt.Sprintf("%d: %+v", f.Source.Offset, *f.Defined)
 }
 
+// Use puts another store in the place of Store, which then stays empty and is compared with nothing.
+func (w *World) Use(s partition.Store) { w.other = s }
+
 // Ports are the world as one of its owners sees it.
 func (w *World) Ports(owner int) partition.Ports {
-	return partition.Ports{Requests: requests{w, owner}, Store: w.Store, Journal: journal{w}}
+	p := partition.Ports{Requests: requests{w, owner}, Store: w.Store, Journal: journal{w}}
+	if w.other != nil {
+		p.Store = w.other
+	}
+	return p
 }
 
 type requests struct {
@@ -228,8 +236,8 @@ func (j journal) Emit(_ context.Context, facts []fcfs.Fact) (partition.Emitted, 
 	return partition.Emitted{First: first, Last: int64(len(j.Journal)) - 1}, nil
 }
 
-// published compares what people are told with what the log leads to.
-func (w *World) published(o redislayout.Outcomes) {
+// Published compares what people are told with what the log leads to.
+func (w *World) Published(o redislayout.Outcomes) {
 	o.Encode() // panics if its parts do not fit
 	for i, got := range o.Outcomes {
 		if at := o.First + int64(i); got != w.outcomes[at] {
