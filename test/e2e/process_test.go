@@ -35,6 +35,7 @@ func environment(s *coupontest.Servers) []string {
 	return append(s.Env(),
 		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0",
 		"ADMIN_TOKENS=ops="+adminSecret, "CLAIM_TOKENS=shop="+claimSecret, "READ_TOKENS=crm="+readSecret,
+		"ADMIN_TOKEN="+adminSecret, "CLAIM_TOKEN="+claimSecret, // the command's own
 		"CLAIM_ID_KEYS=1=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"),
 	)
