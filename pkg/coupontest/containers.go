@@ -143,14 +143,17 @@ func containerServer(ctx context.Context, c testcontainers.Container, port strin
 				return "", err
 			}
 			// The lines of the first start are still in its log, so waiting for them says nothing.
-			return hostport, await(ctx, func(ctx context.Context) error { return answers(ctx, hostport) })
+			if err := await(ctx, func(ctx context.Context) error { return answers(ctx, hostport) }); err != nil {
+				return "", fmt.Errorf("%w%s", err, said(ctx, c))
+			}
+			return hostport, nil
 		},
 	}, nil
 }
 
-// await tries until it works; the last reason where it doesn't within half a minute.
+// await tries until it works; the last reason where it doesn't within two minutes.
 func await(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
 		err := try(ctx)
@@ -167,13 +170,19 @@ func await(ctx context.Context, try func(context.Context) error) error {
 
 // failed removes a container that didn't start as it should, and adds to the reason what it said.
 func failed(ctx context.Context, c testcontainers.Container, reason error) error {
-	said := ""
-	if log, err := logs(ctx, c); err == nil {
-		lines := strings.Split(strings.TrimSpace(log), "\n")
-		said = "\n(where its ports are not to be reached at that address, TESTCONTAINERS_HOST_OVERRIDE names another) It said:\n" +
-			strings.Join(lines[max(0, len(lines)-10):], "\n")
+	reason = fmt.Errorf("%w%s", reason, said(ctx, c))
+	return errors.Join(reason, testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)))
+}
+
+// said is the end of a container's log, for error messages.
+func said(ctx context.Context, c testcontainers.Container) string {
+	log, err := logs(context.WithoutCancel(ctx), c)
+	if err != nil {
+		return ""
 	}
-	return errors.Join(fmt.Errorf("%w%s", reason, said), testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)))
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	return "\n(where its ports are not to be reached at that address, TESTCONTAINERS_HOST_OVERRIDE names another) It said:\n" +
+		strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
 func logs(ctx context.Context, c testcontainers.Container) (_ string, err error) {

@@ -19,15 +19,14 @@ func (s *Servers) Kill(t testing.TB, n Need) {
 func (s *Servers) Restart(t testing.TB, n Need) {
 	t.Helper()
 	srv := s.own(t, n)
-	must(t, "restart "+string(n), func(ctx context.Context) error {
-		hostport, err := srv.restart(ctx)
-		if err != nil {
-			return err
-		}
-		srv.hostport = hostport
-		srv.proxy.direct(hostport)
-		return nil
-	})
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	hostport, err := srv.restart(ctx)
+	if err != nil {
+		t.Fatalf("coupontest: restart %s: %v", n, err)
+	}
+	srv.hostport = hostport
+	srv.proxy.direct(hostport)
 }
 
 // Pause holds back every byte to and from one of the test's own servers until Resume: connections stay open and nobody

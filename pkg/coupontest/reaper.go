@@ -23,7 +23,7 @@ const (
 	reapPostgres   = "postgres"   // and the data folder
 	reapContainers = "containers" // and the label's value
 	reapProcess    = "process"    // and its number
-	reapForget     = "forget-" // before one of those
+	reapForget     = "forget-"    // before one of those
 	reapDismissed  = "dismissed"
 )
 
