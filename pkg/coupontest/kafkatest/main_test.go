@@ -27,6 +27,7 @@ type place struct {
 	*broker.Client
 	servers *coupontest.Servers
 	topic   string
+	stamped bool // the broker stamps the records
 }
 
 // newPlace makes a topic whose records the broker stamps, unless config says
@@ -44,6 +45,8 @@ func placeOn(t testing.TB, servers *coupontest.Servers, partitions int, config m
 	}
 	p := place{servers: servers, topic: servers.TopicPrefix + "topic", Client: servers.Kafka(t)}
 	makeTopic(t, p.Client, p.topic, partitions, config)
+	// kfake never does, whatever the topic's settings say.
+	p.stamped = config["message.timestamp.type"] == "LogAppendTime" && servers.Kind != "embedded"
 	return p
 }
 

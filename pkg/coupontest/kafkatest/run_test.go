@@ -190,6 +190,37 @@ func TestRun_handlesAgainAfterAFailure(t *testing.T) {
 	h.await(t, 0, "[a b]")
 }
 
+// What is committed for the next owner must not cover what failed: neither its
+// offset nor its highest source, by which it would be dropped as a duplicate.
+func TestRun_whatFailedComesToTheNextOwner(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 1, nil)
+	p.publish(t, 0, fact(0, 1), fact(0, 2))
+	failed := make(chan struct{}, 1)
+	first := &handler{handle: func(b consumer.Batch) error {
+		if b.Records[0].Offset == 0 {
+			return nil
+		}
+		select {
+		case failed <- struct{}{}:
+		default:
+		}
+		return errors.New("the store is away")
+	}}
+	stop := p.run(t, first)
+	first.await(t, 0, "[s1 s2]")
+	p.publish(t, 0, fact(0, 3), fact(0, 4))
+	<-failed
+	stop()
+	have, _, err := p.Committed(soon(t), p.groupConfig().GroupID, p.topic, 0)
+	if want := (broker.Offset{Offset: 2, Metadata: "source=2"}); have != want || err != nil {
+		t.Errorf("committed %+v, %v", have, err)
+	}
+	second := &handler{}
+	p.run(t, second)
+	second.await(t, 0, "[s3 s4]")
+}
+
 func TestRun_beginsAgain(t *testing.T) {
 	t.Parallel()
 	for _, where := range []string{"handle", "idle"} {
