@@ -68,14 +68,14 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 }
 
 func (a *auditor) topics(ctx context.Context) error {
-	requests, err := a.client.Partitions(ctx, a.requests)
+	requests, err := partitions(ctx, a.client, a.requests)
 	if errors.Is(err, broker.ErrNoTopic) {
 		return errNoTopics
 	}
 	if err != nil {
 		return err
 	}
-	journal, err := a.client.Partitions(ctx, a.journal)
+	journal, err := partitions(ctx, a.client, a.journal)
 	if errors.Is(err, broker.ErrNoTopic) {
 		return errNoTopics
 	}
@@ -111,10 +111,11 @@ func (a *auditor) all(ctx context.Context) ([]look, error) {
 // partition looks until all has caught up with the log's end of now and no difference is left, or the same differences
 // are seen twice, or the time is over.
 func (a *auditor) partition(ctx context.Context, p int32) (look, error) {
-	_, target, err := a.client.Bounds(ctx, a.requests, p)
+	has, err := bounds(ctx, a.client, a.requests, p)
 	if err != nil {
 		return look{}, err
 	}
+	target := has.end
 	var before *look
 	for {
 		l, err := a.look(ctx, p, target)
@@ -124,26 +125,31 @@ func (a *auditor) partition(ctx context.Context, p int32) (look, error) {
 		} else if err != nil {
 			return look{}, fmt.Errorf("partition %d: %w", p, err)
 		}
-		late := !time.Now().Before(a.deadline)
-		switch {
-		case l.waits != "" && late:
-			l.differences = append(l.differences, inPartition(placeLog, p, "after %s %s", a.Timeout, l.waits))
-			return l, nil
-		case l.waits != "":
-		case len(l.differences) == 0:
-			return l, nil
-		case before != nil:
-			if l.differences = both(before.differences, l.differences); len(l.differences) > 0 || late {
-				return l, nil
+		done, enough := l.conclude(before, !time.Now().Before(a.deadline))
+		if enough {
+			if done.waits != "" {
+				done.differences = append(done.differences, inPartition(placeLog, p, "after %s %s", a.Timeout, done.waits))
 			}
-			before = nil
-		default:
+			return done, nil
+		}
+		before = nil
+		if l.waits == "" {
 			before = &l
 		}
 		if err := pause(ctx, lookPause); err != nil {
 			return look{}, err
 		}
 	}
+}
+
+// conclude says whether this look settles it: nothing is to be waited for and nothing differs, or the look before differed
+// in the same way, or it is late. A window that is dropped while it is read, say, differs once.
+func (l look) conclude(before *look, late bool) (look, bool) {
+	if l.waits == "" && len(l.differences) > 0 && before != nil {
+		l.differences = both(before.differences, l.differences)
+		return l, late || len(l.differences) > 0
+	}
+	return l, late || l.waits == "" && len(l.differences) == 0
 }
 
 // both are the differences that were seen in two looks.
@@ -201,10 +207,11 @@ func (a *auditor) noProgress(ctx context.Context, p int32, target int64) (look, 
 
 // decide reads the log up to an offset and decides it.
 func (a *auditor) decide(ctx context.Context, p int32, journal journalState, upTo int64) (look, error) {
-	start, end, err := a.client.Bounds(ctx, a.requests, p)
+	has, err := bounds(ctx, a.client, a.requests, p)
 	if err != nil {
 		return look{}, err
 	}
+	start, end := has.start, has.end
 	o := newOracle(p, a.partitions)
 	l := look{oracle: o, start: start, compared: Compared{Partitions: 1}}
 	if start > 0 {

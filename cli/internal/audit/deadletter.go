@@ -18,12 +18,12 @@ type deadLetter struct {
 }
 
 func readDeadLetters(ctx context.Context, client *broker.Client, topic string) ([]deadLetter, error) {
-	start, end, err := client.Bounds(ctx, topic, 0)
+	has, err := bounds(ctx, client, topic, 0)
 	if err != nil {
 		return nil, err
 	}
 	var all []deadLetter
-	err = read(ctx, client, topic, 0, start, end, func(r event.Record) { all = append(all, deadLetterOf(r)) })
+	err = read(ctx, client, topic, 0, has.start, has.end, func(r event.Record) { all = append(all, deadLetterOf(r)) })
 	return all, err
 }
 

@@ -243,3 +243,38 @@ audit: 1 difference; the log leads to 3 definitions and 5 grants; compared 0 req
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 }
+
+// What differs once may have been on its way; what differs twice in the same way is wrong.
+func TestConclude(t *testing.T) {
+	differs := func(sentences ...string) *look {
+		l := &look{}
+		for _, s := range sentences {
+			l.differences = append(l.differences, Difference{Sentence: s})
+		}
+		return l
+	}
+	waits := &look{waits: "the ledger"}
+	for _, c := range []struct {
+		name        string
+		before, now *look
+		late        bool
+		enough      bool
+		differences int
+	}{
+		{"nothing differs", nil, differs(), false, true, 0},
+		{"something differs once", nil, differs("a"), false, false, 1},
+		{"the same again", differs("a"), differs("a"), false, true, 1},
+		{"something else", differs("a"), differs("b"), false, false, 0},
+		{"the same and something else", differs("a"), differs("a", "b"), false, true, 1},
+		{"gone again", differs("a"), differs(), false, true, 0},
+		{"something is waited for", differs("a"), waits, false, false, 0},
+		{"waited for too long", nil, waits, true, true, 0},
+		{"late, and seen once only", nil, differs("a"), true, true, 1},
+		{"late, and never twice", differs("a"), differs("b"), true, true, 0},
+	} {
+		got, enough := c.now.conclude(c.before, c.late)
+		if enough != c.enough || len(got.differences) != c.differences {
+			t.Errorf("%s: enough %v with %d differences, want %v with %d", c.name, enough, len(got.differences), c.enough, c.differences)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
@@ -31,6 +32,36 @@ func read(ctx context.Context, client *broker.Client, topic string, partition in
 		from = got.Next
 	}
 	return nil
+}
+
+// patience is how long a broker may be away: one that restarts, or a leader that moves, is no difference.
+const patience = 15 * time.Second
+
+func patiently[T any](ctx context.Context, try func(context.Context) (T, error)) (T, error) {
+	deadline := time.Now().Add(patience)
+	var retry broker.Backoff
+	for {
+		got, err := try(ctx)
+		if err == nil || !broker.Retriable(err) || errors.Is(err, broker.ErrNoTopic) || time.Now().After(deadline) {
+			return got, err
+		}
+		if err := retry.Wait(ctx); err != nil {
+			return got, err
+		}
+	}
+}
+
+type span struct{ start, end int64 }
+
+func bounds(ctx context.Context, client *broker.Client, topic string, partition int32) (span, error) {
+	return patiently(ctx, func(ctx context.Context) (s span, err error) {
+		s.start, s.end, err = client.Bounds(ctx, topic, partition)
+		return s, err
+	})
+}
+
+func partitions(ctx context.Context, client *broker.Client, topic string) (int, error) {
+	return patiently(ctx, func(ctx context.Context) (int, error) { return client.Partitions(ctx, topic) })
 }
 
 // journalState is what a partition of the journal holds, as a consumer that drops duplicates sees it.
@@ -96,15 +127,17 @@ func (j *journalState) nextAfter(upTo int64) int64 {
 }
 
 func readJournal(ctx context.Context, client *broker.Client, topic string, partition int32) (journalState, error) {
-	start, end, err := client.Bounds(ctx, topic, partition)
+	has, err := bounds(ctx, client, topic, partition)
 	if err != nil {
 		return journalState{}, err
 	}
-	j := journalState{partition: partition, start: start, end: end, facts: facts{}, at: map[int64]int{}}
+	start := has.start
+	j := journalState{partition: partition, start: start, end: has.end, facts: facts{}, at: map[int64]int{}}
 	if start > 0 {
 		j.bad = append(j.bad, inPartition(placeJournal, partition, "it begins at offset %d: the journal must be kept for ever, and what was before is gone", start))
 	}
-	return j, read(ctx, client, topic, partition, start, end, j.take)
+	err = read(ctx, client, topic, partition, start, has.end, j.take)
+	return j, err
 }
 
 // compareJournal compares what consumers of the journal see with what the log leads to, up to a source, and every single
