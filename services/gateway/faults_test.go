@@ -91,6 +91,26 @@ func TestGateway_RedisRewound(t *testing.T) {
 	eventually(t, "the state is back", func() bool { return r.get("/v1/claims/"+id).string("status") == "granted" })
 }
 
+// Nothing was ever heard of a partition, and then an upstream system writes to it: what Redis does not have may be there.
+func TestGateway_UpstreamWrites(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.get("/v1/coupons/tea").is(t, 404, "unknown-coupon")
+	goOn := r.Hold()
+	defer goOn()
+	m, err := event.CouponDefined{CouponID: "tea", Limit: 1, Window: "none", TimeZone: "UTC"}.Message(event.Meta{Source: "/upstream"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.service.requests.Load().producer.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nobody is told that it does not exist", func() bool { return r.get("/v1/coupons/tea").status == 503 })
+	r.claim("tea", "u", "").is(t, 202, "")
+	goOn()
+	eventually(t, "it exists", func() bool { return r.get("/v1/coupons/tea").status == 200 })
+}
+
 func TestGateway_RedisKilled(t *testing.T) {
 	t.Parallel()
 	servers := coupontest.StartAlone(t, coupontest.Kafka, coupontest.Redis)
@@ -176,6 +196,20 @@ func TestGateway_KafkaPaused(t *testing.T) {
 	r := newRigOn(t, servers)
 	r.put("tea", `{"limit":9}`).is(t, 201, "")
 	r.claim("tea", "u0", "wait=9").is(t, 200, "")
+	l, p := r.service.requests.Load(), event.Partition("tea", parts)
+
+	servers.Pause(t, coupontest.Kafka)
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() { defer close(gone); _, _ = tryContext(ctx, r.service, claimRequest("tea", "u3", "")) }()
+	eventually(t, "a claim is on its way", func() bool { return l.producer.OldestUnacknowledged(p) > 0 })
+	leave() // and the claim goes on
+	<-gone
+	servers.Resume(t, coupontest.Kafka)
+	eventually(t, "the claim is in its guard", func() bool {
+		return r.claim("tea", "u3", "").is(t, 409, "duplicate-request").string("claim_id") != ""
+	})
+
 	servers.Pause(t, coupontest.Kafka)
 	var first sync.WaitGroup
 	first.Go(func() {
@@ -190,7 +224,6 @@ func TestGateway_KafkaPaused(t *testing.T) {
 			t.Errorf("after %s: %s", took, got.text)
 		}
 	})
-	l, p := r.service.requests.Load(), event.Partition("tea", parts)
 	eventually(t, "an append is old", func() bool { return l.producer.OldestUnacknowledged(p) > shedAfter })
 	began := time.Now()
 	got := r.claim("tea", "u2", "").is(t, 503, "unavailable")
@@ -199,9 +232,9 @@ func TestGateway_KafkaPaused(t *testing.T) {
 	}
 	first.Wait()
 	servers.Resume(t, coupontest.Kafka)
-	eventually(t, "claims are taken again", func() bool { return r.claim("tea", "u3", "wait=9").status == 200 })
+	eventually(t, "claims are taken again", func() bool { return r.claim("tea", "u2", "wait=9").status == 200 })
 	got = r.claim("tea", "u1", "wait=9")
-	eventually(t, "the first is decided", func() bool { return r.get("/v1/coupons/tea").number("granted") == 3 })
+	eventually(t, "the first is decided", func() bool { return r.get("/v1/coupons/tea").number("granted") == 4 })
 	if got.status != 200 {
 		got.is(t, 409, "already-issued")
 	}
