@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 
 	"github.com/firstcome/firstcome/internal/env"
 	"github.com/firstcome/firstcome/internal/problem"
@@ -25,7 +28,16 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
-func TestMain(m *testing.M) { coupontest.Main(m) }
+// TestMain also finds goroutines that a gateway left behind.
+func TestMain(m *testing.M) {
+	code := coupontest.Wrap(m).Run()
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 const (
 	parts      = 3
