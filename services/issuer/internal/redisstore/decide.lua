@@ -43,6 +43,15 @@ local function count(value)
   return n
 end
 
+-- Neither unpack nor concat takes any number of values everywhere.
+local function join(parts, between)
+  local joined = {}
+  for from = 1, #parts, 1000 do
+    insert(joined, table.concat(parts, between, from, math.min(from + 999, #parts)))
+  end
+  return table.concat(joined, between)
+end
+
 -- The claims.
 local totals, hashes, adds, lines, facts = {}, {}, {}, {}, {}
 for _ = 1, groups do
@@ -79,12 +88,12 @@ for _ = 1, groups do
       end
     end
   end
-  insert(lines, before .. ':' .. table.concat(letters))
+  insert(lines, before .. ':' .. join(letters, ''))
   if now > before then
     total = total + now - before
     insert(hashes, { granted, entries })
     insert(adds, { coupon, 'total', total, counter, now })
-    insert(facts, ARGV[at + 5] .. before .. ':' .. (now - before) .. ':' .. table.concat(texts))
+    insert(facts, ARGV[at + 5] .. before .. ':' .. (now - before) .. ':' .. join(texts, ''))
     if before == 0 and ARGV[at + 3] ~= '' then
       insert(adds, { KEYS[3], ARGV[at + 3], ARGV[at + 4] })
     end
@@ -123,7 +132,7 @@ end
 
 -- Here the writing begins. A Redis without memory refuses the first write, or none.
 if #facts > 0 then
-  call('RPUSH', KEYS[4], ARGV[2] .. '\n' .. table.concat(facts))
+  call('RPUSH', KEYS[4], ARGV[2] .. '\n' .. join(facts, ''))
 end
 for i = 1, drops do
   local member, counter = ARGV[dropAt + 2 * i - 2], ARGV[dropAt + 2 * i - 1]
@@ -163,4 +172,4 @@ if trim > 0 then
   call('LTRIM', KEYS[4], trim, -1)
 end
 call('SET', KEYS[1], ARGV[2])
-return '=' .. defined .. '\n' .. table.concat(lines, '\n')
+return '=' .. defined .. '\n' .. join(lines, '\n')

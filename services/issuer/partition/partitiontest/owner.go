@@ -115,20 +115,12 @@ func (o *Owner) Arrive(i, upTo int) {
 // StoppedFor is what the partition stopped for, or nothing.
 func (o *Owner) StoppedFor() string { return o.Machine.Status().Stopped }
 
-// Settled tells whether all is done: decided, emitted, committed or stopped.
+// Settled tells whether all is done: decided, emitted, committed, and given up by the outbox.
 func (o *Owner) Settled() bool {
-	s := o.Machine.Status()
-	w := o.World
-	stored := w.Store.Progress()
-	if w.other != nil {
-		loaded, err := w.other.Load(context.Background())
-		if err != nil {
-			return false
-		}
-		stored = loaded.Progress
-	}
-	return s.Waits == "" && s.Waiting == 0 && s.Progress.Offset == w.End-1 && stored == s.Progress &&
-		w.taken == len(w.facts) && (w.Committed.Offset == w.End || w.End == 0)
+	s, w := o.Machine.Status(), o.World
+	loaded, err := w.Ports(o.Number).Store.Load(context.Background())
+	return err == nil && s.Waits == "" && s.Waiting == 0 && s.Progress.Offset == w.End-1 && loaded.Progress == s.Progress &&
+		len(loaded.Outbox) == 0 && w.taken == len(w.facts) && (w.Committed.Offset == w.End || w.End == 0)
 }
 
 // Settle does everything in order, without faults, until all is done, the partition has stopped for something that stays,

@@ -93,10 +93,14 @@ func (s *Store) check() {
 
 // Keeps notes a breach where a fact up to progress is neither in the journal nor in an outbox, or the outbox has others.
 func (w *World) Keeps(progress int64, outbox []partition.Decided) {
-	kept := map[int64]bool{}
+	kept, last := map[int64]bool{}, int64(-1)
 	for _, d := range outbox {
 		for _, f := range d.Facts {
 			kept[f.Source.Offset] = true
+			if f.Source.Offset <= last || f.Source.Offset > d.Progress.Offset {
+				w.breach("the outbox is out of order at offset %d", f.Source.Offset)
+			}
+			last = f.Source.Offset
 			if !w.known(f) {
 				w.breach("the outbox holds a fact that the log never led to: %s", describe(f))
 			}

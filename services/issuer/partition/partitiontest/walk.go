@@ -258,11 +258,14 @@ func RandomHistory(rng *rand.Rand, records int) []partition.Request {
 		case n == 4:
 			log = append(log, Refuse(t, 1+rng.Int64N(3)))
 		default:
-			log = append(log, Claim(t, id, fmt.Sprint("u", rng.IntN(6))))
+			log = append(log, Claim(t, id, people[rng.IntN(len(people))]))
 		}
 	}
 	return log
 }
+
+// people have ids with everything in them that separates something somewhere.
+var people = []string{"u0", "u1", "2:3", `4 "x"`, `5\\`, "여섯|+{}"}
 
 func randomDefinition(rng *rand.Rand, id string, t fcfs.Millis) fcfs.Definition {
 	const hour = fcfs.Millis(3600_000)
@@ -277,7 +280,7 @@ func randomDefinition(rng *rand.Rand, id string, t fcfs.Millis) fcfs.Definition 
 		d.OpensAt = t + fcfs.Millis(rng.Int64N(int64(3*hour)))
 	}
 	if rng.IntN(3) == 0 {
-		d.ClosesAt = max(t, d.OpensAt) + fcfs.Millis(rng.Int64N(int64(40*hour))) - 20*hour
+		d.ClosesAt = max(t, d.OpensAt) + fcfs.Millis(rng.Int64N(int64(60*hour))) - 36*hour
 		if d.ClosesAt <= d.OpensAt {
 			d.ClosesAt = d.OpensAt + hour
 		}

@@ -34,6 +34,7 @@ type World struct {
 	Journal   []fcfs.Fact     // every record, duplicates included
 	Letters   map[int64]int
 	Breaches  []string
+	FetchMost int // requests in one fetch; 5 when 0
 
 	oracle   *fcfs.Log
 	outcomes map[int64]fcfs.Outcome
@@ -168,8 +169,12 @@ func (r requests) Fetch(_ context.Context, offset int64) (partition.Fetched, err
 		return partition.Fetched{}, &partition.RangeError{Asked: offset, Start: r.Start, End: r.End}
 	}
 	f := partition.Fetched{End: r.End, Next: offset}
+	most := 5
+	if r.FetchMost > 0 {
+		most = r.FetchMost
+	}
 	for _, q := range r.Log {
-		if q.Last >= offset && len(f.Requests) < 5 {
+		if q.Last >= offset && len(f.Requests) < most {
 			f.Requests = append(f.Requests, q)
 			f.Next = q.Last + 1
 		}
@@ -253,7 +258,10 @@ func (w *World) Published(o redislayout.Outcomes) {
 
 // Claim, Define and Refuse make requests for Append.
 func Claim(t fcfs.Millis, coupon, user string) partition.Request {
-	return partition.Request{Time: t, CouponID: coupon, UserID: user, CorrelationID: "c-" + user}
+	return partition.Request{
+		Time: t, CouponID: coupon, UserID: user,
+		CorrelationID: "claim of " + coupon, TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	}
 }
 
 // Define makes a definition.
