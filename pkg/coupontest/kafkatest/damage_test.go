@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/pkg/internal/fetch"
 )
 
 // flipping damages long answers: the fetched batches, not the metadata.
@@ -96,6 +99,49 @@ func TestFetcher_damagedBatch(t *testing.T) {
 			t.Errorf("%v", offsets)
 		}
 	})
+}
+
+// Brokers of old cut off even the first batch at the bytes that were asked for.
+func TestFetcher_firstBatchCutOff(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, 1, 1)
+	ctx := soon(t)
+	big := numbered("row", 0)
+	big.Value = []byte(strings.Repeat("x", 5000))
+	f.publish(t, 0, big)
+	conn, err := fetch.Dial(ctx, f.Client, f.topic, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	whole, err := conn.Fetch(ctx, fetch.Request{MaxBytes: 1, MaxWait: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, most := range []int{len(whole.Records), 3000} {
+		g := newFake(t, 1, 1)
+		cut := func(request kmsg.Request) (kmsg.Response, error, bool) {
+			g.KeepControl()
+			asked := request.(*kmsg.FetchRequest)
+			res := asked.ResponseKind().(*kmsg.FetchResponse)
+			topic, partition := kmsg.NewFetchResponseTopic(), kmsg.NewFetchResponseTopicPartition()
+			partition.HighWatermark = 1
+			partition.RecordBatches = whole.Records[:min(int(asked.Topics[0].Partitions[0].PartitionMaxBytes), most)]
+			topic.Topic, topic.Partitions = f.topic, append(topic.Partitions, partition)
+			res.Topics = append(res.Topics, topic)
+			return res, nil, true
+		}
+		t.Run(fmt.Sprintf("at most %d bytes", most), func(t *testing.T) {
+			g.ControlKey(int16(kmsg.Fetch), cut)
+			got, err := g.fetcher(t, 0, consumer.FetchConfig{MaxBytes: 50}).Fetch(ctx, 0)
+			if err != nil || len(got.Records) != 1 || got.Next != 1 {
+				t.Fatalf("%v, %+v", err, got)
+			}
+			if readable := got.Records[0].Err == nil; readable != (most == len(whole.Records)) {
+				t.Errorf("%v", got.Records[0].Err)
+			}
+		})
+	}
 }
 
 func TestFetcher_leaderMoves(t *testing.T) {

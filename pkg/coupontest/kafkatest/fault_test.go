@@ -135,6 +135,51 @@ func TestProducer_looksIntoTheLogWhenTheSequenceIsLost(t *testing.T) {
 	}
 }
 
+// The first try is not written and not answered, and the broker forgets our
+// sequence; another's batch with the same sequence is not ours.
+func TestProducer_doesNotTakeAnothersBatchForItsOwn(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, 1, 1)
+	made, other := f.producer(t), f.producer(t)
+	ctx := soon(t)
+	if _, err := made.PublishTo(ctx, 0, numbered("row", 0)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		if _, err := other.PublishTo(ctx, 0, numbered("other", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.failProduce(kerr.NotLeaderForPartition, 1)
+	f.failProduce(kerr.OutOfOrderSequenceNumber, 1)
+	acks, err := made.PublishTo(ctx, 0, numbered("row", 1))
+	if err != nil || acks[0].Offset != 3 {
+		t.Errorf("%v, %+v", err, acks)
+	}
+	if have := f.all(t, 0); len(have) != 4 || header(have[3], "row") != "row" {
+		t.Errorf("%d records in the log", len(have))
+	}
+}
+
+// A refusal says nothing about an earlier try that was written and not
+// answered.
+func TestProducer_refusedAfterItWasWritten(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.MessageTooLarge, kerr.InvalidRecord, kerr.PolicyViolation} {
+		t.Run(refusal.Message, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, 1, 1)
+			f.failProduce(kerr.RequestTimedOut, 1)
+			f.failProduce(refusal, 1)
+			acks, err := f.producer(t).PublishTo(soon(t), 0, numbered("row", 0), numbered("row", 1))
+			if err != nil || len(acks) != 2 {
+				t.Errorf("%v, %+v", err, acks)
+			}
+			checkRows(t, map[int32][]event.Record{0: f.all(t, 0)}, 1, 2)
+		})
+	}
+}
+
 func TestProducer_refusals(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, 1, 1)
@@ -163,42 +208,36 @@ func TestProducer_givingUp(t *testing.T) {
 	t.Run("before it was written it is taken back", func(t *testing.T) {
 		t.Parallel()
 		f := newFake(t, 1, 1)
-		made := f.producer(t)
+		tries := make(chan int, 1000)
+		made := f.producer(t, func(c *producer.Config) { c.Observe = func(s producer.Stats) { tries <- s.Try } })
 		fault := f.failProduce(kerr.NotEnoughReplicas, -1)
 		ctx, cancel := context.WithCancel(soon(t))
-		result := make(chan error, 1)
-		go func() {
-			_, err := made.PublishTo(ctx, 0, numbered("row", 99))
-			result <- err
-		}()
-		if err := fault.Wait(ctx, 2); err != nil {
-			t.Fatal(err)
+		publish := func(n int) <-chan error {
+			result := make(chan error, 1)
+			go func() {
+				_, err := made.PublishTo(ctx, 0, numbered("row", n))
+				result <- err
+			}()
+			return result
 		}
-		queued := make(chan error, 1)
-		go func() {
-			_, err := made.PublishTo(ctx, 0, numbered("row", 98))
-			queued <- err
-		}()
+		first := publish(99)
+		for try := range tries {
+			if try == 6 { // the next one is half a second away, at least
+				break
+			}
+		}
+		behind := publish(98)
 		if made.OldestUnacknowledged(0) <= 0 {
 			t.Error("nothing unacknowledged")
 		}
-		// Between two tries, not during one, which would be an unknown outcome.
-		err := eventually(soon(t), func() error {
-			before := fault.Hits()
-			if err := fault.Wait(ctx, before+1); err != nil {
-				return err
-			}
-			return nil
-		})
-		if err != nil {
+		if err := (&broker.Backoff{}).Wait(ctx); err != nil { // the try's end is dealt with
 			t.Fatal(err)
 		}
 		cancel()
-		if err := <-result; !errors.Is(err, producer.ErrUnavailable) && !errors.Is(err, producer.ErrUnknownOutcome) {
-			t.Error(err)
-		}
-		if err := <-queued; !errors.Is(err, producer.ErrUnavailable) {
-			t.Error(err)
+		for _, result := range []<-chan error{first, behind} {
+			if err := <-result; !errors.Is(err, producer.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
 		}
 		fault.Remove()
 		if _, err := made.PublishTo(soon(t), 0, numbered("row", 0)); err != nil {
