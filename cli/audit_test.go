@@ -123,7 +123,7 @@ func TestAudit_NamesWhatWasChanged(t *testing.T) {
 		mend   func()
 	}{
 		{"a row is gone", func() { s.sql("DELETE FROM grants WHERE " + where) },
-			[]string{"postgres: " + grant + " is missing", "coupon_windows says that 20 of coupon tea, were granted, and there are 19 rows"},
+			[]string{"postgres: " + grant + " is missing", "coupon_windows says that 20 were granted of coupon tea, and there are 19 rows"},
 			func() { s.sql("INSERT INTO grants SELECT * FROM kept") }},
 		{"a row is back with another sequence", func() { s.sql("UPDATE grants SET sequence = 999 WHERE " + where) },
 			[]string{"postgres: " + grant + " is wrong: sequence is 999 and should be " + sequence}, func() { s.sql("UPDATE grants SET sequence = " + sequence + " WHERE " + where) }},
@@ -138,7 +138,14 @@ func TestAudit_NamesWhatWasChanged(t *testing.T) {
 		{"a ledger that is behind", func() { s.sql("UPDATE ledger_offsets SET next_offset = next_offset - 1") },
 			[]string{"after 2s the ledger is at journal offset"}, func() { s.sql("UPDATE ledger_offsets SET next_offset = next_offset + 1") }},
 		{"a sum", func() { s.sql("UPDATE coupon_windows SET granted = 7 WHERE coupon_id = 'lunch'") },
-			[]string{"coupon_windows says that 7 of coupon lunch, window"}, func() { s.sql("UPDATE coupon_windows SET granted = 1 WHERE coupon_id = 'lunch'") }},
+			[]string{"coupon_windows says that 7 were granted of coupon lunch, window"}, func() { s.sql("UPDATE coupon_windows SET granted = 1 WHERE coupon_id = 'lunch'") }},
+
+		{"a sum's times", func() {
+			s.sql("UPDATE coupon_windows SET last_requested_at = last_requested_at + '1 s'::interval WHERE coupon_id = 'lunch'")
+		},
+			[]string{"coupon_windows has, for coupon lunch, window"}, func() {
+				s.sql("UPDATE coupon_windows SET last_requested_at = last_requested_at - '1 s'::interval WHERE coupon_id = 'lunch'")
+			}},
 
 		{"a person is gone from Redis", func() { s.do("HDEL", tea, person) },
 			[]string{fmt.Sprintf("redis: %q is missing in coupon tea, sequence %s (source 0/%s)", person, sequence, source)}, func() { s.do("HSET", tea, person, entry) }},

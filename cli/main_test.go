@@ -16,21 +16,21 @@ import (
 	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
 )
 
-// binary is the command as it is shipped.
-var binary string
+// firstcome is the command as it is shipped.
+var firstcome string
 
 func TestMain(m *testing.M) { coupontest.Main(built{m}) }
 
-// built makes the binary before the tests and removes it after them.
+// built makes the command before the tests and removes it after them.
 type built struct{ m *testing.M }
 
 func (b built) Run() int {
 	dir, err := os.MkdirTemp("", "firstcome-cli-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "firstcome")
+		firstcome = filepath.Join(dir, "firstcome")
 		var out []byte
-		if out, err = exec.Command("go", "build", "-o", binary, "./cmd/firstcome").CombinedOutput(); err != nil {
+		if out, err = exec.Command("go", "build", "-o", firstcome, "./cmd/firstcome").CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w\n%s", err, out)
 		}
 	}
@@ -72,7 +72,7 @@ func startLocal(t *testing.T, dataDir string, env []string, args ...string) *pro
 func launch(t *testing.T, dataDir string, env []string, args ...string) *process {
 	t.Helper()
 	all := append([]string{"local", "--data-dir", dataDir, "--gateway-addr", "127.0.0.1:0", "--ledger-addr", "127.0.0.1:0", "--gateway-admin-addr", "127.0.0.1:0"}, args...)
-	p := &process{t: t, cmd: exec.Command(binary, all...), up: make(chan struct{}), done: make(chan struct{})}
+	p := &process{t: t, cmd: exec.Command(firstcome, all...), up: make(chan struct{}), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p
 	out, err := p.cmd.StdoutPipe()

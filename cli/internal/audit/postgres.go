@@ -139,9 +139,9 @@ func compareSums(ctx context.Context, db *pgxpool.Pool) ([]Difference, error) {
 	var sum, grants int64
 	var count bool
 	_, err = pgx.ForEachRow(rows, []any{&d.CouponID, &d.Window, &sum, &grants, &count}, func() error {
-		sentence := fmt.Sprintf("coupon_windows says that %d of coupon %s, %swere granted, and there are %d rows", sum, d.CouponID, inWindow(d.Window), grants)
+		sentence := fmt.Sprintf("coupon_windows says that %d were granted of coupon %s, %sand there are %d rows", sum, d.CouponID, inWindow(d.Window), grants)
 		if !count {
-			sentence = fmt.Sprintf("coupon_windows has other times for the first and last grant of coupon %s, %sthan its rows", d.CouponID, inWindow(d.Window))
+			sentence = fmt.Sprintf("coupon_windows has, for coupon %s, %sother times of the first and last grant than the rows", d.CouponID, inWindow(d.Window))
 		}
 		out = append(out, Difference{Place: placePostgres, Partition: -1, Offset: -1, CouponID: d.CouponID, Window: d.Window, Sentence: sentence})
 		return nil
