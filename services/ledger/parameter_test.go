@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"errors"
-	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -127,7 +126,7 @@ func FuzzCell(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id string) {
 		got := cell(id)
 		if strings.TrimPrefix(got, "'") != id || got != "" && strings.ContainsAny(got[:1], "=+-@") {
-			t.Error(fmt.Sprintf("%q is written as %q", id, got))
+			t.Errorf("%q is written as %q", id, got)
 		}
 	})
 }
