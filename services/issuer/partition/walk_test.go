@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	walks = flag.Int("walks", 4000, "random walks over the machine")
+	walks = flag.Int("walks", 1500, "random walks over the machine")
 	seed  = flag.Uint64("seed", 0, "run this one walk and print it")
 )
 

@@ -32,6 +32,7 @@ type World struct {
 	Store     *Store
 	other     partition.Store // instead of Store
 	Journal   []fcfs.Fact     // every record, duplicates included
+	Cut       int64           // what of the journal is gone, which should never be
 	Letters   map[int64]int
 	Breaches  []string
 	FetchMost int // requests in one fetch; 5 when 0
@@ -95,6 +96,22 @@ func (w *World) decide(q partition.Request) *fcfs.Fact {
 
 // Drop lets retention drop what is below an offset.
 func (w *World) Drop(start int64) { w.Start = max(w.Start, min(start, w.End)) }
+
+// GiveUp is an operator's word: the requests below an offset that were not decided are as if never asked.
+func (w *World) GiveUp(below int64) {
+	log := w.Log
+	w.Log, w.facts = nil, nil
+	w.oracle, w.outcomes, w.sequence = fcfs.NewLog(w.Partition), map[int64]fcfs.Outcome{}, map[int64]int64{}
+	for _, q := range log {
+		if q.Offset > w.decided && q.Offset < below {
+			continue
+		}
+		w.Log = append(w.Log, q)
+		if fact := w.decide(q); fact != nil {
+			w.facts = append(w.facts, *fact)
+		}
+	}
+}
 
 // Facts are what the journal has to hold in the end.
 func (w *World) Facts() []fcfs.Fact { return w.facts }
@@ -203,7 +220,7 @@ func (r requests) Commit(_ context.Context, offset int64, metadata string) error
 type journal struct{ *World }
 
 func (j journal) Bounds(context.Context) (start, end int64, err error) {
-	return 0, int64(len(j.Journal)), nil
+	return j.Cut, int64(len(j.Journal)), nil
 }
 
 const journalPage = 4
