@@ -172,7 +172,7 @@ func (a *app) runDemo(ctx context.Context, l *local.Local) error {
 		URL: l.Endpoints[endpoint.GatewayURL], AdminToken: a.adminToken(), ClaimToken: a.claimToken(), HTTP: newHTTP(demoPeople, requestTimeout),
 	}
 	defer gateway.HTTP.CloseIdleConnections()
-	f := crowdFlags{define: true, limit: demoLimit, people: demoPeople, concurrency: demoPeople, wait: 5 * time.Second, giveUp: 3 * time.Minute, recheck: true}
+	f := crowdFlags{couponID: "demo-" + word(), define: true, limit: demoLimit, people: demoPeople, concurrency: demoPeople, wait: 5 * time.Second, giveUp: 3 * time.Minute, recheck: true}
 	result, verdict, err := a.loadOnce(ctx, gateway, f)
 	if err != nil {
 		return err
