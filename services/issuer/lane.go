@@ -45,6 +45,8 @@ func (l *lane) run(ctx context.Context, do func(jobs []job)) {
 		jobs := l.waiting
 		l.waiting = nil
 		l.mu.Unlock()
-		do(jobs)
+		if len(jobs) > 0 { // else they came with those before
+			do(jobs)
+		}
 	}
 }
