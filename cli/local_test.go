@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/firstcome/firstcome/cli/internal/client"
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
@@ -177,6 +180,51 @@ func TestLocal_Tokens(t *testing.T) {
 	mustRun(t, with, "--data-dir", dir, "coupon", "put", "tea", "--limit", "3")
 	mustRun(t, with, "--data-dir", dir, "claim", "tea", "ada", "--wait", "10s")
 	p.stop()
+}
+
+// Postgres is a process of its own, so it can end alone.
+func TestLocal_PostgresEnds(t *testing.T) {
+	dir := t.TempDir()
+	p := startLocal(t, dir, nil)
+	mustRun(t, nil, "--data-dir", dir, "coupon", "put", "tea", "--limit", "3")
+	line, err := os.ReadFile(postmaster(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.SplitN(string(line), "\n", 2)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	<-p.done
+	if code := p.cmd.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(p.output(), "the embedded Postgres has ended") {
+		t.Errorf("exit code %d: %s", code, p.output())
+	}
+	p = startLocal(t, dir, nil)
+	mustRun(t, nil, "--data-dir", dir, "claim", "tea", "ada", "--wait", "10s")
+	mustRun(t, nil, "--data-dir", dir, "audit")
+	p.stop()
+}
+
+// postmaster is the file in which Postgres keeps its process id; for root its data may be outside of the data folder.
+func postmaster(t *testing.T, dir string) string {
+	t.Helper()
+	found, err := endpoint.Read(endpoint.Path(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := pgx.Connect(t.Context(), found[endpoint.DatabaseURL])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	var data string
+	if err := db.QueryRow(t.Context(), "SHOW data_directory").Scan(&data); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(data, "postmaster.pid")
 }
 
 func TestLocal_PortTaken(t *testing.T) {

@@ -168,8 +168,20 @@ func (l *Local) startServices(cfg Config, d doors) error {
 			return nil
 		})
 	}
+	l.services.Go(l.watchPostgres)
 	l.services.Go(func() error { return lifecycle.ServeAdmin(l.ended, d.admin, reg, l.ready...) })
 	return nil
+}
+
+// watchPostgres ends everything with a Postgres that somebody stopped: a ledger that waits for it for ever helps nobody,
+// and the next start brings it back.
+func (l *Local) watchPostgres() error {
+	select {
+	case <-l.servers.exited:
+		return errors.New("the embedded Postgres has ended: start again, all data are still there")
+	case <-l.ended.Done():
+		return nil
+	}
 }
 
 const (

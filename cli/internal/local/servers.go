@@ -20,6 +20,7 @@ type servers struct {
 	redis    env.Redis
 	database string
 	prefixes map[string]string
+	exited   <-chan struct{} // closed when the embedded Postgres has ended; nil: there is none
 	closers  []func() error
 }
 
@@ -80,7 +81,7 @@ func (s *servers) startPostgres(ctx context.Context, cfg Config, f *folder) erro
 	if err != nil {
 		return err
 	}
-	s.database, s.closers = p.URL(), append(s.closers, p.Close)
+	s.database, s.exited, s.closers = p.URL(), p.Exited(), append(s.closers, p.Close)
 	return nil
 }
 
