@@ -16,8 +16,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Role and database of every embedded Postgres.
-const postgresName = "firstcome"
+const (
+	postgresName = "firstcome"     // role and database of every embedded Postgres
+	runTimeout   = 2 * time.Minute // recovery after a crash included
+)
 
 // PostgresConfig says where the embedded Postgres keeps its data and where its program comes from.
 type PostgresConfig struct {
@@ -101,6 +103,8 @@ func startPostgres(ctx context.Context, cfg PostgresConfig) (_ *Postgres, err er
 // run starts the server until it stays up. Two things make it fail that pass by themselves: another process took the free
 // port first, or the children of a postmaster that was killed still hold the shared memory.
 func (p *Postgres) run(ctx context.Context, programs programs, cfg PostgresConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
 	for {
 		port := cfg.Port
 		if port == 0 {

@@ -99,8 +99,40 @@ func TestPostgres_Restart(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	third := start(t, PostgresConfig{Dir: dir, Port: port}) // its children may live for a moment yet
-	expectLines(t, third, "one")
+	expectLines(t, start(t, PostgresConfig{Dir: dir, Port: port}), "one")
+}
+
+// A killed postmaster's children live until they look up from their work, and as long the data can't be opened.
+func TestPostgres_KilledAtWork(t *testing.T) {
+	dir := openDir(t)
+	first := start(t, PostgresConfig{Dir: dir, Unsafe: true})
+	mustWrite(t, first, "one")
+	worker, err := pgx.Connect(t.Context(), first.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer worker.Close(context.Background())
+	cut := make(chan error, 1)
+	go func() {
+		_, err := worker.Exec(context.Background(), "SELECT sum(sqrt(n)) FROM generate_series(1, 4000000) n")
+		cut <- err
+	}()
+	watcher, err := pgx.Connect(t.Context(), first.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Close(context.Background())
+	eventually(t, "the query runs", func() bool {
+		var running int
+		err := watcher.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT sum(sqrt%'").Scan(&running)
+		return err == nil && running == 1
+	})
+	first.Kill()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectLines(t, start(t, PostgresConfig{Dir: dir, Unsafe: true}), "one")
+	<-cut
 }
 
 func TestPostgres_TakesOver(t *testing.T) {

@@ -171,6 +171,7 @@ func TestRunGroup_whatRunReturns(t *testing.T) {
 	p := newPlace(t, 2, nil)
 	var mu sync.Mutex
 	runs, done := 0, 0
+	var assignments []*consumer.Assignment
 	failures := []error{errors.New("broken"), consumer.ErrRejoin, errors.New("broken again"), fmt.Errorf("wrapped: %w", consumer.ErrRejoin)}
 	m := p.join(t, func(_ context.Context, a *consumer.Assignment) error {
 		if a.Partition() != 0 {
@@ -178,6 +179,7 @@ func TestRunGroup_whatRunReturns(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
+		assignments = append(assignments, a)
 		if runs++; runs <= len(failures) {
 			return failures[runs-1]
 		}
@@ -196,6 +198,12 @@ func TestRunGroup_whatRunReturns(t *testing.T) {
 		t.Fatal(err)
 	}
 	settle(t, m, 2)
+	// Only joining again makes another assignment, which tells the truth.
+	for i, failure := range failures {
+		if again := assignments[i] != assignments[i+1]; again != errors.Is(failure, consumer.ErrRejoin) {
+			t.Errorf("after %q: joined again: %v", failure, again)
+		}
+	}
 }
 
 func TestRunGroup_badConfig(t *testing.T) {
