@@ -39,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		decisions: counters("decisions_total", "outcome", "Records decided, by outcome: granted, already_issued, sold_out, not_open, closed, "+
 			"unknown_coupon, invalid; of definitions created, changed, conflict, retired. What is decided again after a crash or a rewound Redis counts again."),
 		recoveries: counters("recoveries_total", "kind", "Times that the assignment path was taken: assigned (a partition was given to this issuer), "+
-			"emptied (progress was missing), rewound (it was lower), rejoin (it was higher: another owner), unknown_result, log_moved, confirm (something seemed lost), recheck, failed."),
+			"emptied (progress was missing), rewound (it was lower), rejoin (it was higher: another owner), raced (it moved meanwhile), unknown_result, log_moved, confirm (something seemed lost), recheck, failed."),
 		deadLetters: counters("dead_letters_total", "reason", "Records that became dead letters: malformed, not_cloudevent, unknown_type, invalid, "+
 			"wrong_partition, unsupported_rules, too_large."),
 		emitted:       counter("emitted_total", "Facts that the journal acknowledged."),
@@ -71,7 +71,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 const rejoin = "rejoin"
 
 var sessions = []string{
-	partition.Assigned, partition.Emptied, partition.Rewound, rejoin, partition.UnknownResult, partition.LogMoved,
+	partition.Assigned, partition.Emptied, partition.Rewound, rejoin, partition.Raced, partition.UnknownResult, partition.LogMoved,
 	partition.Confirm, partition.Recheck, partition.Failed,
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/lifecycle"
@@ -82,7 +83,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 // Run works until ctx ends. What was decided by then gets into the journal, or stays in Redis for the next owner.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.close()
-	partitions, err := s.topics(ctx)
+	partitions, err := s.servers(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -131,16 +132,49 @@ func (s *Service) Ready() []string {
 	return waits
 }
 
-// topics waits until there are topics, and says what is wrong with them.
-func (s *Service) topics(ctx context.Context) (partitions int, err error) {
-	var found [3]broker.Topic
+// servers waits for Redis and the topics, side by side so that Ready names all that is missing, and says what is wrong
+// with them.
+func (s *Service) servers(ctx context.Context) (partitions int, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return s.wait(ctx, "Redis", func(ctx context.Context) error { return s.redis.Check(ctx) }, func(err error) bool { return !errors.Is(err, redisstore.ErrEvicts) })
+	})
+	found := make([]broker.Topic, 3)
 	for i, name := range []string{s.requests, s.grants, s.dead} {
-		if found[i], err = s.topic(ctx, name); err != nil {
-			return 0, err
-		}
+		g.Go(func() error {
+			return s.wait(ctx, "topic "+name, func(ctx context.Context) (err error) {
+				found[i], err = s.client.Topic(ctx, name)
+				return err
+			}, broker.Retriable)
+		})
 	}
+	if err := g.Wait(); err != nil {
+		return 0, err
+	}
+	return s.fit(found[0], found[1])
+}
+
+// wait tries until there is no error that another try could mend.
+func (s *Service) wait(ctx context.Context, what string, try func(context.Context) error, again func(error) bool) error {
+	err := try(ctx)
+	if err == nil || !again(err) {
+		return err
+	}
+	defer s.waiting.For(what)()
+	s.log.Info("waiting", "for", what, "error", err.Error())
+	var retry broker.Backoff
+	for err != nil && again(err) {
+		if err := retry.Wait(ctx); err != nil {
+			return err
+		}
+		err = try(ctx)
+	}
+	return err
+}
+
+// fit says what is wrong with the topics.
+func (s *Service) fit(requests, grants broker.Topic) (partitions int, err error) {
 	var wrong []string
-	requests, grants := found[0], found[1]
 	if requests.Partitions != grants.Partitions {
 		wrong = append(wrong, fmt.Sprintf("topic %s has %d partitions and %s has %d: they must have the same number, since a fact is in the partition of its request",
 			s.requests, requests.Partitions, s.grants, grants.Partitions))
@@ -155,26 +189,4 @@ func (s *Service) topics(ctx context.Context) (partitions int, err error) {
 		return 0, errors.New(strings.Join(wrong, "; "))
 	}
 	return requests.Partitions, nil
-}
-
-func (s *Service) topic(ctx context.Context, name string) (broker.Topic, error) {
-	var retry broker.Backoff
-	var done func()
-	for {
-		topic, err := s.client.Topic(ctx, name)
-		if err == nil || !broker.Retriable(err) {
-			if done != nil {
-				done()
-			}
-			return topic, err
-		}
-		if done == nil {
-			done = s.waiting.For("topic " + name)
-			s.log.Info("waiting", "for", "topic "+name, "error", err.Error())
-		}
-		if err := retry.Wait(ctx); err != nil {
-			done()
-			return broker.Topic{}, err
-		}
-	}
 }

@@ -62,6 +62,7 @@ const (
 	Assigned      = "assigned"
 	Emptied       = "emptied"        // progress is missing
 	Rewound       = "rewound"        // progress is lower than where this owner left it
+	Raced         = "raced"          // progress moved while everything was read: another owner
 	UnknownResult = "unknown_result" // of a call that may have taken effect
 	LogMoved      = "log_moved"      // the offset to fetch is not in the log
 	Confirm       = "confirm"        // something seems lost: read everything again
@@ -198,6 +199,9 @@ func (m *Machine) restart(why string, err error) {
 
 // elsewhere is called when the store is not where this owner left it.
 func (m *Machine) elsewhere(expected, found Progress) {
+	for _, b := range m.s.chain {
+		m.doubtful[b.Next] = true // a client may have repeated a call whose answer it lost
+	}
 	switch {
 	case found == Nothing:
 		m.restart(Emptied, nil)
@@ -205,6 +209,8 @@ func (m *Machine) elsewhere(expected, found Progress) {
 		m.over = fmt.Errorf("%w: to %d, from %d", ErrRejoin, found.Offset, expected.Offset)
 	case m.doubtful[found]:
 		m.restart(UnknownResult, nil)
+	case found.Offset > expected.Offset:
+		m.restart(Raced, nil)
 	default:
 		m.restart(Rewound, nil)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -48,13 +49,23 @@ func Open(cfg env.Redis) *Client {
 // Close ends all connections.
 func (c *Client) Close() error { return c.redis.Close() }
 
-// Ping tells whether Redis answers.
-func (c *Client) Ping(ctx context.Context) error { return c.redis.Ping(ctx).Err() }
-
 // Partition is the store of one partition.
 func (c *Client) Partition(partition int32) *Store {
 	return &Store{redis: c.redis, keys: redislayout.New(c.prefix, partition), partition: partition}
 }
 
-// ErrNoEviction is what is wrong with a Redis that may drop what it promised to keep.
-var ErrNoEviction = errors.New("maxmemory-policy must be noeviction: else Redis drops grants when its memory is full")
+// ErrEvicts is what is wrong with a Redis that drops what it promised to keep.
+var ErrEvicts = errors.New("Redis has a maxmemory-policy that evicts keys without expiry: set noeviction, else it forgets who has a coupon when its memory is full")
+
+// Check waits for nobody: it tells whether Redis answers, and whether it can be trusted with what has no expiry. Where it
+// may not be asked for its policy, it is believed.
+func (c *Client) Check(ctx context.Context) error {
+	if err := c.redis.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	memory, err := c.redis.Info(ctx, "memory").Result()
+	if err == nil && strings.Contains(memory, "maxmemory_policy:allkeys") {
+		return ErrEvicts
+	}
+	return nil
+}
