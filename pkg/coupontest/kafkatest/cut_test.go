@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -21,8 +22,9 @@ import (
 // rough makes connections that break by chance: in the middle of a request, or
 // after it has been done and before its answer arrives.
 type rough struct {
-	one atomic.Int64 // of so many reads and writes fails; 0: none
-	cut atomic.Int64
+	one  atomic.Int64 // of so many reads and writes fails; 0: none
+	deaf atomic.Bool  // no answer arrives
+	cut  atomic.Int64
 }
 
 func (r *rough) dial(ctx context.Context, addr string) (net.Conn, error) {
@@ -58,6 +60,10 @@ func (c *roughConn) Write(b []byte) (int, error) {
 
 func (c *roughConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if err == nil && c.r.deaf.Load() {
+		c.Close()
+		return 0, io.EOF
+	}
 	if err == nil && c.r.unlucky() {
 		c.Close()
 		return rand.IntN(n), net.ErrClosed
@@ -167,6 +173,44 @@ func breakConnections(t *testing.T, p place) {
 		t.Errorf("%d connections cut, at most %d tries: that proves little", r.cut.Load(), tries)
 	}
 	p.compare(t, 3, acks)
+}
+
+// A request whose answer is lost may have been done, whatever the later tries
+// meet with.
+func TestProducer_lostAnswer(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 1, nil)
+	broken, r := p.roughly(t)
+	tries := make(chan producer.Stats, 1000)
+	made := broken.producer(t, func(c *producer.Config) { c.Observe = func(s producer.Stats) { tries <- s } })
+	if _, err := made.PublishTo(soon(t), 0, numbered("row", 0)); err != nil {
+		t.Fatal(err)
+	}
+	r.deaf.Store(true)
+	ctx, cancel := context.WithCancel(soon(t))
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		_, err := made.PublishTo(ctx, 0, numbered("row", 1))
+		result <- err
+	}()
+	for s := range tries {
+		if s.Try == 6 { // the next one is half a second away, at least
+			break
+		}
+	}
+	if err := (&broker.Backoff{}).Wait(ctx); err != nil { // the try's end is dealt with
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-result; !errors.Is(err, producer.ErrUnknownOutcome) {
+		t.Error(err)
+	}
+	r.deaf.Store(false)
+	if _, err := made.PublishTo(soon(t), 0, numbered("row", 2)); err != nil {
+		t.Fatal(err)
+	}
+	checkRows(t, map[int32][]event.Record{0: p.all(t, 0)}, 1, 3)
 }
 
 func TestFetcher_connectionsThatBreak(t *testing.T) {
