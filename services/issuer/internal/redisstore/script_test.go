@@ -331,3 +331,47 @@ func TestStore_NoMemory(t *testing.T) {
 		t.Errorf("changed\n%v to\n%v", before, after)
 	}
 }
+
+// A batch gives up what the journal has acknowledged by then, and nothing more; so does a look.
+func TestStore_Trims(t *testing.T) {
+	s, _, at := held(t)
+	ctx := t.Context()
+	step := func(user string, covered int64) {
+		t.Helper()
+		next := partition.Progress{Offset: at.Offset + 1, AppendTime: noon, LogTime: noon}
+		a := s.Store.Decide(ctx, &partition.Batch{Expected: at, Next: next, Covered: covered, Groups: []partition.Group{{
+			Window: partition.Window{CouponID: "daily", Day: "2027-01-15"}, Limit: 9,
+			Claims: []partition.Claim{{Offset: next.Offset, Time: noon, LogTime: noon, UserID: user}},
+		}}})[0]
+		if a.Err != nil || a.Found != at {
+			t.Fatalf("%+v", a)
+		}
+		at = next
+	}
+	outbox := func() (offsets []int64) {
+		loaded, err := s.Load(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range loaded.Outbox {
+			offsets = append(offsets, d.Progress.Offset)
+		}
+		return offsets
+	}
+	for _, user := range []string{"a", "b", "c"} { // offsets 4, 5, 6
+		step(user, 3)
+	}
+	if got := outbox(); !slices.Equal(got, []int64{4, 5, 6}) {
+		t.Errorf("the outbox has %v", got)
+	}
+	step("d", 5)
+	if got := outbox(); !slices.Equal(got, []int64{6, 7}) {
+		t.Errorf("after a batch the outbox has %v", got)
+	}
+	if _, err := s.Look(ctx, at, 6); err != nil {
+		t.Fatal(err)
+	}
+	if got := outbox(); !slices.Equal(got, []int64{7}) {
+		t.Errorf("after a look the outbox has %v", got)
+	}
+}
