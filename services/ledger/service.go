@@ -24,9 +24,9 @@ import (
 const (
 	group      = "firstcome.ledger"
 	drain      = 5 * time.Second // for requests in flight, when stopping
-	closing    = 2 * time.Second // for dead letters under way, when stopping
-	lookAround = time.Second     // between two looks at whether Postgres answers
-	pingLimit  = 2 * time.Second
+	closing    = 2 * time.Second // for dead letters under way, and then for Postgres, when stopping
+	lookAround = time.Second     // between two looks at whether servers answer
+	askLimit   = 2 * time.Second
 )
 
 // Service is a ledger. Any number of them share the journal's partitions.
@@ -96,7 +96,22 @@ func (s *Service) close() {
 		s.client.Close()
 	}
 	if s.store != nil {
+		s.closeStore()
+	}
+}
+
+// closeStore waits for a Postgres that is there and does not answer no longer than closing: saying goodbye to it takes up
+// to 15 s, and nobody is waiting for that.
+func (s *Service) closeStore() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
 		s.store.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closing):
+		s.log.Warn("stopping without a goodbye from Postgres")
 	}
 }
 
@@ -111,7 +126,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer s.close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return lifecycle.ServeHTTP(ctx, s.listener, s.api.handler(s.http), drain) })
-	g.Go(func() error { return s.watchPostgres(ctx) })
+	g.Go(func() error { return s.watch(ctx, "Postgres", s.store.Ping) })
 	g.Go(func() error { return s.consume(ctx) })
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		return err
@@ -123,9 +138,19 @@ func (s *Service) consume(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	return consumer.Run(ctx, consumer.Config{GroupConfig: consumer.GroupConfig{
-		Client: s.client, GroupID: s.group, Topic: s.cfg.Topic(event.TopicGrants), Log: s.log,
-	}}, s.handler)
+	journal := s.cfg.Topic(event.TopicGrants)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return s.watch(ctx, "Kafka", func(ctx context.Context) error {
+			_, _, err := s.client.Bounds(ctx, journal, 0)
+			return err
+		})
+	})
+	g.Go(func() error {
+		group := consumer.GroupConfig{Client: s.client, GroupID: s.group, Topic: journal, Log: s.log}
+		return consumer.Run(ctx, consumer.Config{GroupConfig: group}, s.handler)
+	})
+	return g.Wait()
 }
 
 // prepare waits for everything that the ledger needs, side by side, so that Ready names all that is missing.
@@ -177,23 +202,23 @@ func (s *Service) wait(ctx context.Context, what string, try func(context.Contex
 	}
 }
 
-// watchPostgres keeps Ready true for a ledger that owns no partition, too.
-func (s *Service) watchPostgres(ctx context.Context) error {
-	var found func() // while Postgres does not answer
+// watch keeps Ready true for a ledger that owns no partition, too: whoever it needs is asked each second.
+func (s *Service) watch(ctx context.Context, who string, ask func(context.Context) error) error {
+	var found func() // while there is no answer
 	ticker := time.NewTicker(lookAround)
 	defer ticker.Stop()
 	for {
-		err := s.ping(ctx)
+		err := within(ctx, askLimit, ask)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && found == nil:
-			found = s.waiting.For("Postgres")
-			s.log.Warn("Postgres does not answer", "error", err.Error())
+			found = s.waiting.For(who)
+			s.log.Warn("no answer", "from", who, "error", err.Error())
 		case err == nil && found != nil:
 			found()
 			found = nil
-			s.log.Info("Postgres answers")
+			s.log.Info("answers again", "from", who)
 		}
 		select {
 		case <-ctx.Done():
@@ -203,8 +228,8 @@ func (s *Service) watchPostgres(ctx context.Context) error {
 	}
 }
 
-func (s *Service) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return s.store.Ping(ctx)
+	return do(ctx)
 }

@@ -175,6 +175,7 @@ func TestService_Restored(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, coupontest.Start(t, journalServers...), 2)
 			var l logs
 			w.start(&l, nil)
@@ -330,6 +331,7 @@ func TestService_EachCallFails(t *testing.T) {
 	for _, call := range []string{"begin", "check", "write", "write later", "publish", "place"} {
 		for _, persisted := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, persisted %v", call, persisted), func(t *testing.T) {
+				t.Parallel()
 				w := newWorld(t, coupontest.Start(t, journalServers...), 1)
 				f := &flaky{call: call, persisted: persisted}
 				if call == "write later" {

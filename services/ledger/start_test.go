@@ -104,9 +104,33 @@ func TestService_StartsFirst(t *testing.T) {
 	if res, body := ask(t, "GET", "http://"+s.Addr().String()+"/v1/grants", nil); res.StatusCode != 200 {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
-	servers.Kill(t, coupontest.Postgres)
-	eventually(t, "it says that Postgres is away", func() bool { return slices.Contains(s.Ready(), "Postgres") })
+	for need, name := range map[coupontest.Need]string{coupontest.Postgres: "Postgres", coupontest.Kafka: "Kafka"} {
+		servers.Kill(t, need)
+		eventually(t, "it says that it is away: "+name, func() bool { return slices.Contains(s.Ready(), name) })
+	}
 	stop()
+}
+
+// A server that is there and does not answer keeps no ledger from stopping, not even within a batch.
+func TestService_StopsWhileNobodyAnswers(t *testing.T) {
+	for _, need := range journalServers {
+		t.Run(string(need), func(t *testing.T) {
+			t.Parallel()
+			servers := coupontest.StartAlone(t, journalServers...)
+			w := newWorld(t, servers, 2)
+			var l logs
+			s, stop := w.start(&l, nil)
+			w.grow(30)
+			w.caughtUp()
+			servers.Pause(t, need)
+			if need == coupontest.Postgres {
+				w.grow(30)
+			}
+			eventually(t, "it says that nobody answers", func() bool { return len(s.Ready()) > 0 })
+			stop()
+			servers.Resume(t, need)
+		})
+	}
 }
 
 // Kafka and Postgres are killed while the journal is written: nothing is lost and nothing comes twice.
