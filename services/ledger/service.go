@@ -23,7 +23,8 @@ import (
 
 const (
 	group      = "firstcome.ledger"
-	drain      = 5 * time.Second // for requests in flight, when stopping
+	drain      = 4 * time.Second // for requests in flight, when stopping
+	leaving    = 4 * time.Second // for the consumer group, when stopping
 	closing    = 2 * time.Second // for dead letters under way, and then for Postgres, when stopping
 	lookAround = time.Second     // between two looks at whether servers answer
 	askLimit   = 2 * time.Second
@@ -146,11 +147,28 @@ func (s *Service) consume(ctx context.Context) error {
 			return err
 		})
 	})
-	g.Go(func() error {
-		group := consumer.GroupConfig{Client: s.client, GroupID: s.group, Topic: journal, Log: s.log}
-		return consumer.Run(ctx, consumer.Config{GroupConfig: group}, s.handler)
-	})
+	g.Go(func() error { return s.follow(ctx, journal) })
 	return g.Wait()
+}
+
+// follow consumes the journal until ctx ends. A Kafka that is there and does not answer is not waited for longer than
+// leaving: the partitions are the others' after the session's time-out then. What is being written ends with ctx.
+func (s *Service) follow(ctx context.Context, journal string) error {
+	group := consumer.GroupConfig{Client: s.client, GroupID: s.group, Topic: journal, Log: s.log}
+	done := make(chan error, 1)
+	go func() { done <- consumer.Run(ctx, consumer.Config{GroupConfig: group}, s.handler) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(leaving):
+		s.log.Warn("stopping without having left the group")
+		return ctx.Err()
+	}
 }
 
 // prepare waits for everything that the ledger needs, side by side, so that Ready names all that is missing.
