@@ -278,3 +278,29 @@ func TestDoor_DefinedAnew(t *testing.T) {
 		t.Errorf("it is still open: %+v", got)
 	}
 }
+
+// A coupon whose state is damaged gets errors, and nobody who came at the same time does.
+func TestDoor_DamagedCoupon(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	l := soldOut(fcfs.WindowNone)
+	l.Define(2, historyT, fcfs.Definition{CouponID: "whole", Limit: 100, Window: fcfs.WindowNone, TimeZone: "UTC", Rules: 1})
+	d.set(l)
+	d.redis.HDel(context.Background(), redislayout.New(d.prefix, 0).Coupon("c"), redislayout.DefinitionField(0))
+	var all sync.WaitGroup
+	for i := range 100 {
+		all.Go(func() {
+			user := fmt.Sprint("u", i)
+			if i%2 == 0 {
+				if got, err := d.store.Admit(context.Background(), knockOf("c", user, "?"+user, 2, historyT)); err == nil {
+					t.Errorf("the damaged one: %+v", got)
+				}
+				return
+			}
+			if got, err := d.store.Admit(context.Background(), knockOf("whole", user, "?"+user, 2, historyT)); err != nil || got.Refused != fcfs.None {
+				t.Errorf("the whole one: %+v, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
+}

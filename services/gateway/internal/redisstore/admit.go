@@ -81,10 +81,9 @@ func (s *Store) admit(ctx context.Context, k Knock, v version, r Ruling) ([]any,
 	if r.Refused != fcfs.None {
 		refused = r.Refused.String()
 	}
-	answer, err := admitScript.Run(ctx, s.client,
-		[]string{keys.Progress(), keys.Coupon(k.CouponID), keys.Granted(k.CouponID, r.Window), keys.Guard(k.CouponID, r.Window, k.UserID)},
-		k.Heard, string(v), definitionPrefix, refused, near, k.UserID, k.Token, k.Guard.Milliseconds(), redislayout.GrantedField(r.Window),
-	).Slice()
+	answer, err := s.desk(k.Partition).call(ctx, "admit",
+		[]string{keys.Coupon(k.CouponID), keys.Granted(k.CouponID, r.Window), keys.Guard(k.CouponID, r.Window, k.UserID)},
+		k.Heard, string(v), refused, near, k.UserID, k.Token, k.Guard.Milliseconds(), redislayout.GrantedField(r.Window))
 	if err == nil && (len(answer) < 2 || text(answer, 0) == "changed" && len(answer) < 4) {
 		err = errors.New("short answer")
 	}
@@ -118,8 +117,8 @@ func (s *Store) Settle(ctx context.Context, k Knock, window string, t redislayou
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	guard := s.keys(k.Partition).Guard(k.CouponID, window, k.UserID)
-	n, err := settleScript.Run(ctx, s.client, []string{guard}, k.Token, t.String(), hold.Milliseconds()).Int()
-	return n == 1, err
+	answer, err := s.desk(k.Partition).call(ctx, "settle", []string{guard}, k.Token, t.String(), hold.Milliseconds())
+	return text(answer, 0) == "1", err
 }
 
 // Release gives the guard up, if it still is this claim's.
@@ -127,5 +126,6 @@ func (s *Store) Release(ctx context.Context, k Knock, window string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	guard := s.keys(k.Partition).Guard(k.CouponID, window, k.UserID)
-	return releaseScript.Run(ctx, s.client, []string{guard}, k.Token).Err()
+	_, err := s.desk(k.Partition).call(ctx, "release", []string{guard}, k.Token)
+	return err
 }

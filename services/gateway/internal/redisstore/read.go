@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
 )
@@ -41,7 +39,7 @@ func (s *Store) Read(ctx context.Context, q Question) (Reading, error) {
 	coupon := s.known.get(q.CouponID)
 	window := q.Window(coupon.list)
 	for range tries {
-		answer, err := s.read(ctx, s.client, readScript.Run, q, coupon.version, window).Slice()
+		answer, err := s.read(ctx, q, coupon.version, window).wait()
 		if err != nil {
 			return Reading{}, fmt.Errorf("read a coupon: %w", err)
 		}
@@ -57,23 +55,19 @@ func (s *Store) Read(ctx context.Context, q Question) (Reading, error) {
 	return Reading{}, errRestless
 }
 
-// ReadAll reads many coupons in one round trip, each by one atomic call.
+// ReadAll reads many coupons in few round trips, each by one atomic call.
 func (s *Store) ReadAll(ctx context.Context, qs []Question) ([]Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
-	pipe := s.client.Pipeline()
-	known, windows, answers := make([]versioned, len(qs)), make([]string, len(qs)), make([]*redis.Cmd, len(qs))
+	known, windows, calls := make([]versioned, len(qs)), make([]string, len(qs)), make([]*call, len(qs))
 	for i, q := range qs {
 		known[i] = s.known.get(q.CouponID)
 		windows[i] = q.Window(known[i].list)
-		answers[i] = s.read(ctx, pipe, readScript.Eval, q, known[i].version, windows[i])
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("read coupons: %w", err)
+		calls[i] = s.read(ctx, q, known[i].version, windows[i])
 	}
 	readings := make([]Reading, len(qs))
 	for i, q := range qs {
-		answer, err := answers[i].Slice()
+		answer, err := calls[i].wait()
 		if err != nil {
 			return nil, fmt.Errorf("read coupons: %w", err)
 		}
@@ -91,12 +85,10 @@ func (s *Store) ReadAll(ctx context.Context, qs []Question) ([]Reading, error) {
 	return readings, nil
 }
 
-type run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd
-
-func (s *Store) read(ctx context.Context, c redis.Scripter, run run, q Question, v version, window string) *redis.Cmd {
+func (s *Store) read(ctx context.Context, q Question, v version, window string) *call {
 	keys := s.keys(q.Partition)
-	return run(ctx, c, []string{keys.Progress(), keys.Coupon(q.CouponID), keys.Granted(q.CouponID, window)},
-		string(v), definitionPrefix, redislayout.GrantedField(window), q.UserID)
+	return s.desk(q.Partition).start(ctx, "read", []string{keys.Coupon(q.CouponID), keys.Granted(q.CouponID, window)},
+		string(v), redislayout.GrantedField(window), q.UserID)
 }
 
 // reading understands the script's answer; coupon is what the script was told to be known.

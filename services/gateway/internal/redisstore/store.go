@@ -1,12 +1,12 @@
 // Package redisstore is the gateway's view of Redis: it reads what the issuer writes (internal/redislayout says where),
-// and keeps the guards. Every answer comes from one script call on the keys of one partition, so a single server,
-// Sentinel and Cluster all do.
+// and keeps the guards. Every answer comes from one script call (desk.lua) on the keys of one partition, so a single
+// server, Sentinel and Cluster all do.
 package redisstore
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,28 +19,13 @@ import (
 // early refusal relies on.
 const Patience = time.Second
 
-var (
-	//go:embed admit.lua
-	admitSource string
-	//go:embed read.lua
-	readSource string
-	//go:embed settle.lua
-	settleSource string
-	//go:embed release.lua
-	releaseSource string
-
-	admitScript   = redis.NewScript(admitSource)
-	readScript    = redis.NewScript(readSource)
-	settleScript  = redis.NewScript(settleSource)
-	releaseScript = redis.NewScript(releaseSource)
-)
-
 // Store is safe for concurrent use. It knows no more than the definitions that it has read; each call proves them in
 // Redis, so they can't be stale.
 type Store struct {
 	client redis.UniversalClient
 	prefix string
 	known  definitions
+	desks  sync.Map // partition → *desk
 }
 
 // Missing is the offset of a progress that Redis does not have.

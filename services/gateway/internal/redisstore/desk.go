@@ -1,0 +1,131 @@
+package redisstore
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/firstcome/firstcome/internal/redislayout"
+)
+
+var (
+	//go:embed desk.lua
+	deskSource string
+	deskScript = redis.NewScript(deskSource)
+)
+
+// maxTogether bounds the calls of one script call, so that Redis answers others meanwhile: some 20 µs each.
+const maxTogether = 100
+
+// desk takes the calls of one partition to Redis. While a script call is under way others gather, and go together in the
+// next: a lone one leaves at once, and a crowd shares its round trips.
+type desk struct {
+	client redis.UniversalClient
+	keys   redislayout.Keys
+
+	mu      sync.Mutex
+	waiting []*call
+	busy    bool
+}
+
+// call is one call of desk.lua: its name, keys and arguments.
+type call struct {
+	ctx    context.Context
+	name   string
+	keys   []string
+	args   []any
+	done   chan struct{} // closed once answer and err are there
+	answer []any
+	err    error
+}
+
+func (s *Store) desk(partition int32) *desk {
+	if d, ok := s.desks.Load(partition); ok {
+		return d.(*desk)
+	}
+	d, _ := s.desks.LoadOrStore(partition, &desk{client: s.client, keys: s.keys(partition)})
+	return d.(*desk)
+}
+
+// start hands a call in.
+func (d *desk) start(ctx context.Context, name string, keys []string, args ...any) *call {
+	c := &call{ctx: ctx, name: name, keys: keys, args: args, done: make(chan struct{})}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting = append(d.waiting, c)
+	if !d.busy {
+		d.busy = true
+		go d.work()
+	}
+	return c
+}
+
+// wait gives the answer, or the error of the call's context: then the call may still be made.
+func (c *call) wait() ([]any, error) {
+	select {
+	case <-c.done:
+		return c.answer, c.err
+	case <-c.ctx.Done():
+		return nil, c.ctx.Err()
+	}
+}
+
+func (d *desk) call(ctx context.Context, name string, keys []string, args ...any) ([]any, error) {
+	return d.start(ctx, name, keys, args...).wait()
+}
+
+func (d *desk) work() {
+	for calls := d.take(); len(calls) > 0; calls = d.take() {
+		answers, err := d.send(calls)
+		for i, c := range calls {
+			if c.err = err; err == nil {
+				c.answer, c.err = understand(answers[i])
+			}
+			close(c.done)
+		}
+	}
+}
+
+// take gives the next calls whose callers are still there. With none left, the desk is idle.
+func (d *desk) take() (calls []*call) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.waiting) > 0 && len(calls) < maxTogether {
+		if c := d.waiting[0]; c.ctx.Err() == nil {
+			calls = append(calls, c)
+		}
+		d.waiting[0] = nil
+		d.waiting = d.waiting[1:]
+	}
+	d.busy = len(calls) > 0
+	return calls
+}
+
+func (d *desk) send(calls []*call) ([]any, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	keys, args := []string{d.keys.Progress()}, []any{definitionPrefix, len(calls)}
+	for _, c := range calls {
+		keys = append(keys, c.keys...)
+		args = append(append(args, c.name), c.args...)
+	}
+	answers, err := deskScript.Run(ctx, d.client, keys, args...).Slice()
+	if err == nil && len(answers) != len(calls) {
+		err = fmt.Errorf("redis: %d answers to %d calls", len(answers), len(calls))
+	}
+	return answers, err
+}
+
+func understand(answer any) ([]any, error) {
+	list, ok := answer.([]any)
+	if !ok {
+		return nil, fmt.Errorf("redis: %T instead of an answer", answer)
+	}
+	if text(list, 0) == "damaged" {
+		return nil, fmt.Errorf("redis: the state is damaged: %s", text(list, 1))
+	}
+	return list, nil
+}
