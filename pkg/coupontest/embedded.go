@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -75,8 +77,22 @@ func embeddedRedis(context.Context, *set, string) (*server, error) {
 	return srv, nil
 }
 
+const postgresFolder = "coupontest-postgres-" // and something random
+
+// sweep removes what is left where the reaper was killed too. A folder whose process lives is locked, and a young one may be
+// just before that.
+func sweep(temp string) {
+	left, _ := filepath.Glob(filepath.Join(temp, postgresFolder+"*"))
+	for _, dir := range left {
+		if info, err := os.Stat(filepath.Join(dir, "lock")); err == nil && time.Since(info.ModTime()) > time.Minute {
+			_ = embedded.RemovePostgres(dir) // it may be another account's
+		}
+	}
+}
+
 func embeddedPostgres(ctx context.Context, s *set, _ string) (*server, error) {
-	dir, err := os.MkdirTemp("", "coupontest-postgres-")
+	sweep(os.TempDir())
+	dir, err := os.MkdirTemp("", postgresFolder)
 	if err != nil {
 		return nil, err
 	}
