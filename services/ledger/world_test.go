@@ -200,7 +200,6 @@ func (w *world) start(log *logs, change func(*Service)) (s *Service, stop func()
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	stop = func() {
-
 		cancel()
 		select {
 		case err, ok := <-done:
