@@ -73,6 +73,7 @@ func (m *Machine) chooseTail() {
 	s := m.s
 	s.tail = Tail{Next: s.journalStart, Highest: -1, Last: -1}
 	for _, known := range []Tail{m.tail, s.mark.Tail} {
+		s.shrunk = s.shrunk || known.Next > s.journalEnd
 		if known.within(s.journalStart, s.journalEnd) && known.Next > s.tail.Next {
 			s.tail, s.compare = known, true
 		}
@@ -94,7 +95,8 @@ func (m *Machine) readTail(r Sources) {
 	if r.Next <= m.tailFrom() {
 		return // nothing came: ask again
 	}
-	if s.compare && (r.Offset != t.Next-1 || r.First != t.Last) { // the journal was made anew
+	if s.compare && (r.Offset != t.Next-1 || r.First != t.Last) {
+		s.shrunk = true
 		*t, s.compare = Tail{Next: s.journalStart, Highest: -1, Last: -1}, false
 		return
 	}
@@ -108,7 +110,10 @@ func (m *Machine) tailRead() {
 	if s.compare || s.tail.Next < s.journalEnd {
 		return
 	}
-	s.highest, m.tail = s.tail.Highest, s.tail
+	s.highest = s.tail.Highest
+	if !s.shrunk {
+		m.tail = s.tail
+	}
 	s.step = stepBounds
 }
 
@@ -121,6 +126,8 @@ func (m *Machine) bounded() {
 	}
 	gone := s.at.Offset+1 < s.start
 	switch {
+	case s.shrunk && s.committed.Offset <= s.end: // else what is known of the journal is as foreign as that offset
+		m.suspect(Suspicion{Loss: LostJournal, First: s.journalStart, Ends: s.journalEnd})
 	case s.highest > s.at.Offset && (gone || s.at == Nothing):
 		m.beginRebuild()
 	case s.at.Offset >= s.end && s.at != Nothing:

@@ -49,6 +49,7 @@ type session struct {
 
 	journalStart, journalEnd int64
 	tail                     Tail // being read
+	shrunk                   bool // the journal lacks records that it acknowledged
 	compare                  bool // the tail is a known one, and not yet compared
 	rebuild                  rebuild
 

@@ -10,7 +10,7 @@ const (
 	LostRequests Loss = "lost requests" // the log begins after the next needed record, and nothing shows that the gap was journaled
 	LostEnd      Loss = "lost end"      // the log ends before progress
 	OtherLog     Loss = "another log"   // the record at progress is not the one that was applied
-	LostJournal  Loss = "lost journal"  // a rebuild needs the journal from its beginning, which is gone
+	LostJournal  Loss = "lost journal"  // a rebuild needs its beginning, which is gone; or what it acknowledged is not in it
 )
 
 // Suspicion is something that seems lost. A partition stops only if reading everything again leads to the very same one.
@@ -40,6 +40,10 @@ func (s Suspicion) String() string {
 			"Either bring back the topic that Redis and journal belong to, or, if it was made anew on purpose, give it a journal and a Redis prefix of its own.",
 			s.Progress.Offset, s.First, s.Progress.AppendTime, state)
 	case LostJournal:
+		if s.First == 0 {
+			return fmt.Sprintf("the journal, whose next offset is %d, is not the one that acknowledged what was decided: facts are missing in it. %s "+
+				"Either bring back the topic's data, or, if it was made anew on purpose, give all topics and Redis a prefix of their own.", s.Ends, state)
+		}
 		return fmt.Sprintf("Redis has to be rebuilt, but the journal begins at offset %d: it must be kept for ever (retention.ms=-1). %s "+
 			"Either bring back the journal's data, or restore a Redis backup.", s.First, state)
 	}

@@ -20,7 +20,6 @@ if found == '' and call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) > 0 then
 end
 call('ZCARD', KEYS[2])
 call('ZCARD', KEYS[3])
-call('LLEN', KEYS[4])
 local drops, windows, definitions = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local at, k = 7, 5
 
