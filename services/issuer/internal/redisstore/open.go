@@ -55,7 +55,7 @@ func (c *Client) Partition(partition int32) *Store {
 }
 
 // ErrEvicts is what is wrong with a Redis that drops what it promised to keep.
-var ErrEvicts = errors.New("Redis has a maxmemory-policy that evicts keys without expiry: set noeviction, else it forgets who has a coupon when its memory is full")
+var ErrEvicts = errors.New("the maxmemory-policy evicts keys without expiry: set noeviction, else Redis forgets who has a coupon when its memory is full")
 
 // Check waits for nobody: it tells whether Redis answers, and whether it can be trusted with what has no expiry. Where it
 // may not be asked for its policy, it is believed.
