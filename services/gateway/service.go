@@ -33,6 +33,7 @@ const (
 	outcomeWait    = 10 * time.Second // how long PUT waits for the issuer
 	drain          = 8 * time.Second  // an append, a read and the answer
 	closeProducer  = time.Second
+	defaultWaiters = 20_000 // as Config says
 )
 
 // Service is one gateway.
@@ -77,6 +78,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 	if err != nil {
 		kafka.Close()
 		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if cfg.MaxWaiters == 0 {
+		cfg.MaxWaiters = defaultWaiters
 	}
 	s := &Service{
 		cfg: cfg, log: log, listener: listener, now: cfg.Now, sealer: sealer,
