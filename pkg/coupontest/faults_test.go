@@ -2,6 +2,7 @@ package coupontest_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
