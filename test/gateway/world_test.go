@@ -53,7 +53,7 @@ func newWorld(t *testing.T, gateways int) *world {
 	w.run(err, i)
 	for range gateways {
 		g, err := gateway.New(gateway.Config{
-			Config: kafka, Redis: redis, ListenAddr: "127.0.0.1:0", MaxWaiters: 5000, AllowCreateTime: true,
+			Config: kafka, Redis: redis, ListenAddr: "127.0.0.1:0", AllowCreateTime: true,
 			AdminTokens: tokens(t, "root="+admin), ClaimTokens: tokens(t, "shop="+shop),
 			ClaimIDKeys: "7=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
 		}, log, prometheus.NewRegistry())
