@@ -127,10 +127,14 @@ func unpack(ctx context.Context, repository, work string) error {
 		return err
 	}
 	target := filepath.Join(work, "postgres")
-	library := embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().
+	cfg := embeddedpostgres.DefaultConfig().
 		Version(PostgresVersion).Port(uint32(port)).Logger(io.Discard).
 		CachePath(filepath.Join(work, "download")).RuntimePath(filepath.Join(work, "runtime")).
-		BinariesPath(target).DataPath(filepath.Join(file, "data")))
+		BinariesPath(target).DataPath(filepath.Join(file, "data"))
+	if repository != "" {
+		cfg = cfg.BinaryRepositoryURL(repository)
+	}
+	library := embeddedpostgres.NewDatabase(cfg)
 	ended := make(chan error, 1)
 	go func() { ended <- library.Start() }()
 	select {
