@@ -17,7 +17,7 @@ func TestRedis(t *testing.T) {
 	defer client.Close()
 	exists := func(key string) bool { return client.Exists(t.Context(), key).Val() == 1 }
 
-	client.Set(t.Context(), "guard", "1", 30*time.Millisecond)
+	client.Set(t.Context(), "guard", "1", 3*agingEvery)
 	client.Set(t.Context(), "progress", "1", 0)
 	if !exists("guard") {
 		t.Fatal("a key with a time-out went at once")
