@@ -140,7 +140,7 @@ func (f *Fetcher) Fetch(ctx context.Context, offset int64) (Fetched, error) {
 		switch {
 		case f.ahead.need > asked: // a batch larger than what was asked for
 			asked = f.ahead.need
-		case out.Next == offset && f.suspect >= 0: // damaged perhaps on its way: look again
+		case out.Next == offset && f.suspect == offset && f.ahead.size > 0: // damaged perhaps on its way: look again
 		default:
 			return out, nil
 		}

@@ -73,8 +73,8 @@ func (t *partition) try(ctx context.Context, b *batch) (done bool, err error) {
 			v = refused
 		}
 	}
-	if b.maybe && v >= outOfStep {
-		v = outOfStep // an earlier try may be in the log all the same
+	if b.maybe && v > outOfStep { // an earlier try may be in the log all the same
+		return t.resolve(ctx, b, v)
 	}
 	switch v {
 	case stored:
@@ -83,7 +83,7 @@ func (t *partition) try(ctx context.Context, b *batch) (done bool, err error) {
 	case unclear:
 		b.maybe = true
 	case outOfStep:
-		return t.resolve(ctx, b)
+		return t.resolve(ctx, b, v)
 	case tooLarge, invalid:
 		t.divide(b, v, err)
 		return true, nil

@@ -54,7 +54,12 @@ func (t *partition) ensureSession(ctx context.Context) error {
 // sequence is another (it has lost its state, or acknowledged records are
 // gone), while an earlier try may be in the log. The log itself tells: batches
 // there carry producer and sequence. Either way a new session begins.
-func (t *partition) resolve(ctx context.Context, b *batch) (done bool, err error) {
+//
+// A batch that is not there is sent again, to be refused again where it was
+// too large or invalid: then no try was ever taken. Other refusals (a
+// permission that was withdrawn, say) prove nothing about the earlier try,
+// which may be waiting for its replicas, where nobody can read it.
+func (t *partition) resolve(ctx context.Context, b *batch, v verdict) (done bool, err error) {
 	place, err := t.find(ctx, b, t.session.floor)
 	if err != nil {
 		b.maybe = true
@@ -64,6 +69,10 @@ func (t *partition) resolve(ctx context.Context, b *batch) (done bool, err error
 	t.session = nil
 	if place.found {
 		t.acknowledge(b, place.offset, place.at)
+		return true, nil
+	}
+	if v == refused {
+		t.refuse(b, ErrUnknownOutcome)
 		return true, nil
 	}
 	b.maybe, b.bytes = false, nil

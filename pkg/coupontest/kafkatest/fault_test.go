@@ -180,6 +180,34 @@ func TestProducer_refusedAfterItWasWritten(t *testing.T) {
 	}
 }
 
+func TestProducer_refusedAndNotFound(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		refusal *kerr.Error
+		want    error // nil: it was worth another try
+	}{
+		{kerr.TopicAuthorizationFailed, producer.ErrUnknownOutcome}, // nobody can tell
+		{kerr.MessageTooLarge, nil},
+		{kerr.InvalidRecord, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.refusal.Message, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, 1, 1)
+			made := f.producer(t)
+			f.failProduce(kerr.NotLeaderForPartition, 1) // not written, but who knows
+			f.failProduce(tt.refusal, 1)
+			_, err := made.PublishTo(soon(t), 0, numbered("row", 0), numbered("row", 1))
+			if !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+			if _, err := made.PublishTo(soon(t), 0, numbered("other", 0)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestProducer_refusals(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, 1, 1)
