@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -33,6 +34,14 @@ var containersKind = kind{
 	start: map[Need]starter{Kafka: kafkaContainer, Redis: redisContainer, Postgres: postgresContainer},
 }
 
+// prefer sets a variable of testcontainers that nobody has set.
+func prefer(name, value string) error {
+	if _, said := os.LookupEnv(name); said {
+		return nil
+	}
+	return os.Setenv(name, value)
+}
+
 // engine says once whether a Docker engine answers, and under which label this process's containers go.
 var engine = sync.OnceValues(func() (label string, err error) {
 	defer func() {
@@ -40,8 +49,13 @@ var engine = sync.OnceValues(func() (label string, err error) {
 			err = fmt.Errorf("no Docker engine answers: %v", p)
 		}
 	}()
-	if _, said := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !said { // our own reaper does its work
-		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
+	if err := prefer("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // our own reaper does its work
+		return "", err
+	}
+	if _, err := net.InterfaceByName("docker0"); err == nil {
+		// The engine's bridge is here, so published ports are on this machine, also where a /.dockerenv makes
+		// testcontainers believe that it is inside a container.
+		if err := prefer("TESTCONTAINERS_HOST_OVERRIDE", "localhost"); err != nil {
 			return "", err
 		}
 	}
