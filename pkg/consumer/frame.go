@@ -37,7 +37,11 @@ func (f *Fetcher) handOut(offset int64) Fetched {
 	a := &f.ahead
 	out := Fetched{Start: a.start}
 	if a.content != nil || len(a.rest) > 0 {
-		out.Records = make([]event.Record, 0, min(f.cfg.MaxRecords, 16+len(a.rest)/128))
+		claimed := recordbatch.Count(a.rest)
+		if a.content != nil {
+			claimed += a.content.Len()
+		}
+		out.Records = make([]event.Record, 0, min(f.cfg.MaxRecords, claimed))
 	}
 	for len(out.Records) < f.cfg.MaxRecords && f.step(&out.Records) {
 	}

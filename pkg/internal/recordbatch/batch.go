@@ -99,6 +99,21 @@ func Next(data []byte) (b Batch, rest []byte, err error) {
 	return b, rest, b.parse()
 }
 
+// Count is how many records the batches in data claim to have, for setting
+// memory aside: it believes every header.
+func Count(data []byte) int {
+	total := 0
+	for len(data) >= headerSize {
+		size := prefixSize + int64(int32(binary.BigEndian.Uint32(data[8:])))
+		if size < headerSize || size > int64(len(data)) {
+			break
+		}
+		total += max(0, int(int32(binary.BigEndian.Uint32(data[57:]))))
+		data = data[size:]
+	}
+	return total
+}
+
 func (b *Batch) parse() error {
 	h := b.Bytes
 	if h[16] != 2 {

@@ -284,6 +284,25 @@ func TestSize_isEnough(t *testing.T) {
 	}
 }
 
+func TestCount(t *testing.T) {
+	one := build(someMessages(), Producer{}, 0)
+	two := append(append([]byte(nil), one...), one...)
+	lying := sealed(binary.BigEndian.AppendUint32(append([]byte(nil), one[:57]...), 1<<31-1))
+	tests := []struct {
+		name string
+		data []byte
+		want int
+	}{
+		{"nothing", nil, 0}, {"one", one, 3}, {"two", two, 6}, {"cut off", two[:len(two)-1], 3}, {"a header cut off", two[:len(one)+20], 3},
+		{"length 0", make([]byte, 100), 0}, {"lying", lying, 0},
+	}
+	for _, tt := range tests {
+		if have := Count(tt.data); have != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, have, tt.want)
+		}
+	}
+}
+
 func TestNextSequence(t *testing.T) {
 	tests := []struct{ sequence, n, want int32 }{
 		{0, 1, 1}, {5, 10, 15},
