@@ -42,7 +42,7 @@ func RedisClient(cfg env.Redis) redis.UniversalClient {
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if cfg.Mode == "sentinel" {
-		o.MasterName, o.SentinelUsername, o.SentinelPassword = cfg.Master, cfg.Username, cfg.Password
+		o.MasterName = cfg.Master // the password is the master's, as for the services
 	}
 	if cfg.TLS {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
