@@ -5,7 +5,7 @@ MODULES := internal pkg pkg/coupontest services/gateway services/issuer services
 FIRSTCOME := bin/firstcome
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-containers test-interop build lint tidy race bench images clean FORCE
+.PHONY: help run demo test test-embedded test-containers test-interop build lint tidy race bench images images-prebuilt clean FORCE
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ bench: ## every benchmark, with its floor in the same run
 
 images: ## the container images of the services and the command
 	@for s in gateway issuer ledger firstcome; do docker build -f deployments/Dockerfile --build-arg SERVICE=$$s -t firstcome/$$s . || exit 1; done
+
+images-prebuilt: ## the same from programs built here, where no image with Go can be pulled
+	deployments/prebuild bin/image
+	@for s in gateway issuer ledger firstcome; do docker build -q -f deployments/Dockerfile --target prebuilt -t firstcome/$$s bin/image/$$s || exit 1; done
 
 clean: ## remove bin/ (not the state of local mode)
 	rm -rf bin
