@@ -36,7 +36,7 @@ func (w *worker) commit(ctx context.Context) {
 	if w.committed == w.next {
 		return
 	}
-	if err := w.assignment.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
+	if err := w.partition.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
 		if ctx.Err() == nil {
 			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
 		}

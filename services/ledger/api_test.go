@@ -24,6 +24,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 const secret = "s3cret"
@@ -104,7 +105,7 @@ func sample(t testing.TB) (*postgres.Store, []event.CouponGranted) {
 	claim(10, at+day+1, "day", "ada")
 	claim(11, at+day+2, "day", "bob")
 
-	b := postgres.Batch{To: postgres.Place{Next: 12, HighestSource: 11}}
+	b := posting.Batch{To: posting.Place{Next: 12, HighestSource: 11}}
 	var err error
 	if b.From, err = s.Begin(t.Context(), 0); err != nil {
 		t.Fatal(err)
@@ -116,7 +117,7 @@ func sample(t testing.TB) (*postgres.Store, []event.CouponGranted) {
 			b.Grants = append(b.Grants, grantOf(event.TopicRequests, f))
 		}
 	}
-	if err := s.Write(t.Context(), b, func(context.Context, postgres.Refused) error { return nil }); err != nil {
+	if err := s.Write(t.Context(), b, func(context.Context, posting.Refused) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return s, b.Grants

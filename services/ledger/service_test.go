@@ -11,7 +11,7 @@ import (
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
-	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 var journalServers = []coupontest.Need{coupontest.Kafka, coupontest.Postgres}
@@ -75,17 +75,17 @@ func TestService_TwoOwners(t *testing.T) {
 
 // pausedStore holds each batch back until it is released: a process that was stopped between deciding to write and writing.
 type pausedStore struct {
-	journalStore
+	posting.Store
 	arrived, release chan struct{}
 }
 
-func (p *pausedStore) Write(ctx context.Context, b postgres.Batch, settle func(context.Context, postgres.Refused) error) error {
+func (p *pausedStore) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
 	select {
 	case p.arrived <- struct{}{}:
 	default:
 	}
 	<-p.release
-	return p.journalStore.Write(ctx, b, settle)
+	return p.Store.Write(ctx, b, settle)
 }
 
 // A ledger is paused with a batch in its hands; another one takes over and comes further. What the paused one then does
@@ -98,8 +98,8 @@ func TestService_PausedOwner(t *testing.T) {
 	// Among what it holds is a record that contradicts: no alarm may come of it.
 	w.contradict(0)
 	w.start(&l, func(s *Service) {
-		paused.journalStore = s.handler.store
-		s.handler.store, s.group = paused, w.servers.TopicPrefix+"paused"
+		paused.Store = s.posting.Store
+		s.posting.Store, s.group = paused, w.servers.TopicPrefix+"paused"
 	})
 	<-paused.arrived
 	var quiet logs
@@ -282,9 +282,9 @@ func TestService_BadRecords(t *testing.T) {
 
 // flaky fails a call once: before it was done, or after.
 type flaky struct {
-	journalStore
-	deadLetters
-	journal
+	posting.Store
+	posting.Letters
+	posting.Journal
 	call      string
 	skip      int32 // calls that succeed before
 	persisted bool
@@ -304,31 +304,32 @@ func (f *flaky) run(call string, do func() error) error {
 	return fmt.Errorf("%s failed", call)
 }
 
-func (f *flaky) Begin(ctx context.Context, partition int32) (p postgres.Place, err error) {
-	err = f.run("begin", func() (err error) { p, err = f.journalStore.Begin(ctx, partition); return err })
+func (f *flaky) Begin(ctx context.Context, partition int32) (p posting.Place, err error) {
+	err = f.run("begin", func() (err error) { p, err = f.Store.Begin(ctx, partition); return err })
 	return p, err
 }
 
-func (f *flaky) Place(ctx context.Context, partition int32) (p postgres.Place, err error) {
-	err = f.run("place", func() (err error) { p, err = f.journalStore.Place(ctx, partition); return err })
+func (f *flaky) Place(ctx context.Context, partition int32) (p posting.Place, err error) {
+	err = f.run("place", func() (err error) { p, err = f.Store.Place(ctx, partition); return err })
 	return p, err
 }
 
-func (f *flaky) Write(ctx context.Context, b postgres.Batch, settle func(context.Context, postgres.Refused) error) error {
-	return f.run("write", func() error { return f.journalStore.Write(ctx, b, settle) })
+func (f *flaky) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
+	return f.run("write", func() error { return f.Store.Write(ctx, b, settle) })
 }
 
-func (f *flaky) Check(ctx context.Context, partition int32, p postgres.Place) error {
-	return f.run("check", func() error { return f.journal.Check(ctx, partition, p) })
+func (f *flaky) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
+	err = f.run("bounds", func() (err error) { start, end, err = f.Journal.Bounds(ctx, partition); return err })
+	return start, end, err
 }
 
 func (f *flaky) Publish(ctx context.Context, letters []event.Message) error {
-	return f.run("publish", func() error { return f.deadLetters.Publish(ctx, letters) })
+	return f.run("publish", func() error { return f.Letters.Publish(ctx, letters) })
 }
 
 // Each call to the outside fails once, before and after it had its effect.
 func TestService_EachCallFails(t *testing.T) {
-	for _, call := range []string{"begin", "check", "write", "write later", "publish", "place"} {
+	for _, call := range []string{"begin", "bounds", "write", "write later", "publish", "place"} {
 		for _, persisted := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, persisted %v", call, persisted), func(t *testing.T) {
 				t.Parallel()
@@ -342,8 +343,8 @@ func TestService_EachCallFails(t *testing.T) {
 				w.send(0, event.Message{Value: []byte("garbage")})
 				var l logs
 				w.start(&l, func(s *Service) {
-					f.journalStore, f.deadLetters, f.journal = s.handler.store, s.handler.letters, s.handler.journal
-					s.handler.store, s.handler.letters, s.handler.journal = f, f, f
+					f.Store, f.Letters, f.Journal = s.posting.Store, s.posting.Letters, s.posting.Journal
+					s.posting.Store, s.posting.Letters, s.posting.Journal = f, f, f
 				})
 				w.caughtUp()
 				w.grow(60)

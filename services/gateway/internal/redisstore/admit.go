@@ -9,6 +9,7 @@ import (
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 // Knock is one claim at the door.
@@ -23,15 +24,7 @@ type Knock struct {
 	// Guard is for how long it does so at most.
 	Guard time.Duration
 	// Rules applies the rules about time to the definition in force; nil where the coupon has none.
-	Rules func(*fcfs.Definition) Ruling
-}
-
-// Ruling is what the rules about time say: the window, whether the claim is refused already (else None), and whether it
-// is so near a border of time that only the log can tell.
-type Ruling struct {
-	Window  string
-	Refused fcfs.Outcome
-	Near    bool
+	Rules func(*fcfs.Definition) verdict.Ruling
 }
 
 // Door is the answer. Just one of these: Held is the guard that somebody else holds; Refused is an early refusal, by a
@@ -72,7 +65,7 @@ func (s *Store) Admit(ctx context.Context, k Knock) (Door, error) {
 	}
 }
 
-func (s *Store) admit(ctx context.Context, k Knock, v version, r Ruling) ([]any, error) {
+func (s *Store) admit(ctx context.Context, k Knock, v version, r verdict.Ruling) ([]any, error) {
 	keys := s.keys(k.Partition)
 	near, refused := "0", ""
 	if r.Near {

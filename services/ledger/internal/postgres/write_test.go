@@ -11,6 +11,7 @@ import (
 
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 func TestMigrate(t *testing.T) {
@@ -75,7 +76,7 @@ func TestWrite(t *testing.T) {
 	checkLeaks(t)
 	s := newStore(t)
 	at := begin(t, s, 3)
-	if !at.Equal(Place{HighestSource: -1}) {
+	if !at.Equal(posting.Place{HighestSource: -1}) {
 		t.Fatalf("a new partition begins at %+v", at)
 	}
 	d := definition(3, 0, "tea")
@@ -111,20 +112,20 @@ func TestWrite_Moved(t *testing.T) {
 	s := newStore(t)
 	at := write(t, s, batch(0, begin(t, s, 0), nil, grant(0, 1, "tea", "ada", "", 1)))
 	before := stored(t, s)
-	for name, from := range map[string]Place{
+	for name, from := range map[string]posting.Place{
 		"behind":            {HighestSource: -1},
 		"ahead":             {Next: at.Next + 1, HighestSource: at.HighestSource, Last: at.Last},
 		"another highest":   {Next: at.Next, HighestSource: at.HighestSource + 1, Last: at.Last},
-		"another last time": {Next: at.Next, HighestSource: at.HighestSource, Last: &Mark{at.Last.Offset, noon}},
+		"another last time": {Next: at.Next, HighestSource: at.HighestSource, Last: &posting.Mark{Offset: at.Last.Offset, Time: noon}},
 		"no last":           {Next: at.Next, HighestSource: at.HighestSource},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := batch(0, from, []event.CouponDefined{definition(0, 7, "tea")}, grant(0, 8, "tea", "ada", "", 1), grant(0, 9, "tea", "bob", "", 2))
-			err := s.Write(t.Context(), b, func(context.Context, Refused) error {
+			err := s.Write(t.Context(), b, func(context.Context, posting.Refused) error {
 				t.Error("asked to settle")
 				return nil
 			})
-			if !errors.Is(err, ErrMoved) {
+			if !errors.Is(err, posting.ErrMoved) {
 				t.Errorf("got %v", err)
 			}
 			if after := stored(t, s); after != before {
@@ -133,7 +134,7 @@ func TestWrite_Moved(t *testing.T) {
 		})
 	}
 	t.Run("no row", func(t *testing.T) {
-		if err := s.Write(t.Context(), batch(1, at, nil), accept); !errors.Is(err, ErrMoved) {
+		if err := s.Write(t.Context(), batch(1, at, nil), accept); !errors.Is(err, posting.ErrMoved) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -161,9 +162,9 @@ func TestWrite_UniqueViolation(t *testing.T) {
 			checkLeaks(t)
 			s := newStore(t)
 			at := write(t, s, batch(0, begin(t, s, 0), nil, old))
-			var settled []Refused
+			var settled []posting.Refused
 			b := batch(0, at, []event.CouponDefined{definition(0, 20, "tea")}, grant(0, 21, "tea", "eve", "", 3), c.grant, grant(0, 23, "tea", "kim", "", 4))
-			err := s.Write(t.Context(), b, func(_ context.Context, r Refused) error {
+			err := s.Write(t.Context(), b, func(_ context.Context, r posting.Refused) error {
 				settled = append(settled, r)
 				return nil
 			})
@@ -188,10 +189,10 @@ func TestWrite_UniqueViolation(t *testing.T) {
 	}
 	t.Run("within one batch", func(t *testing.T) {
 		s := newStore(t)
-		var refused Refused
+		var refused posting.Refused
 		b := batch(0, begin(t, s, 0), nil, grant(0, 1, "tea", "ada", "", 1), grant(0, 2, "tea", "ada", "", 2))
-		err := s.Write(t.Context(), b, func(_ context.Context, r Refused) error { refused = r; return nil })
-		if err != nil || !slices.Equal(refused, Refused{{Partition: 0, Offset: 2}}) {
+		err := s.Write(t.Context(), b, func(_ context.Context, r posting.Refused) error { refused = r; return nil })
+		if err != nil || !slices.Equal(refused, posting.Refused{{Partition: 0, Offset: 2}}) {
 			t.Errorf("refused %v, %v", refused, err)
 		}
 	})
@@ -203,8 +204,8 @@ func TestWrite_DefinitionAgain(t *testing.T) {
 	at := write(t, s, batch(0, begin(t, s, 0), []event.CouponDefined{old}))
 	other := definition(0, 1, "tea")
 	other.Limit = 7
-	var refused Refused
-	settle := func(_ context.Context, r Refused) error { refused = r; return nil }
+	var refused posting.Refused
+	settle := func(_ context.Context, r posting.Refused) error { refused = r; return nil }
 	for _, c := range []struct {
 		again event.CouponDefined
 		want  int
@@ -226,7 +227,7 @@ func TestWrite_SettleFails(t *testing.T) {
 	at := begin(t, s, 0)
 	before := stored(t, s)
 	broken := errors.New("broken")
-	err := s.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1)), func(context.Context, Refused) error {
+	err := s.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1)), func(context.Context, posting.Refused) error {
 		if now := stored(t, s); now != before {
 			t.Errorf("committed before it was settled:\n%s", now)
 		}
@@ -245,8 +246,8 @@ func TestWrite_PausedWithinTransaction(t *testing.T) {
 	paused := open(t, url+optionsOf(url)+"idle_in_transaction_session_timeout=300")
 	next := open(t, url)
 	at := begin(t, paused, 0)
-	var written Place
-	err := paused.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1)), func(context.Context, Refused) error {
+	var written posting.Place
+	err := paused.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1)), func(context.Context, posting.Refused) error {
 		written = write(t, next, batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1), grant(0, 2, "tea", "bob", "", 2)))
 		return nil
 	})
@@ -283,7 +284,7 @@ func TestWrite_TwoOwners(t *testing.T) {
 			b := batch(0, at, nil, run...)
 			err = s.Write(t.Context(), b, accept)
 			at = b.To
-			if errors.Is(err, ErrMoved) {
+			if errors.Is(err, posting.ErrMoved) {
 				at, err = s.Begin(t.Context(), 0)
 			}
 		}
@@ -310,13 +311,13 @@ func TestWrite_TwoOwners(t *testing.T) {
 
 func TestPlace_NoRow(t *testing.T) {
 	s := newStore(t)
-	if _, err := s.Place(t.Context(), 5); !errors.Is(err, ErrMoved) {
+	if _, err := s.Place(t.Context(), 5); !errors.Is(err, posting.ErrMoved) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := s.write.Exec(t.Context(), `DROP TABLE ledger_offsets`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Place(t.Context(), 5); !IsOutdated(err) || !IsUnavailable(err) {
+	if _, err := s.Place(t.Context(), 5); !errors.Is(err, posting.ErrOutdated) || !IsUnavailable(err) {
 		t.Errorf("got %v", err)
 	}
 }
