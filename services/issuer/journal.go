@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
-	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
@@ -15,23 +14,31 @@ import (
 
 // journal is a partition of the journal.
 type journal struct {
-	client    *broker.Client
-	topic     string
 	requests  string // full name of the requests topic
 	partition int32
-	fetcher   fetcher
-	producer  *producer.Producer
+	fetcher   Reader
+	producer  Publisher
 }
 
-// fetcher is consumer.Fetcher.
-type fetcher interface {
+// Reader reads one partition of a topic, as a consumer.Log does.
+type Reader interface {
 	Fetch(ctx context.Context, offset int64) (consumer.Fetched, error)
+	Bounds(ctx context.Context) (start, end int64, err error)
 }
 
-var _ partition.Journal = (*journal)(nil)
+// Publisher appends to a topic; a *producer.Producer is one. PublishTo returns once all are acknowledged.
+type Publisher interface {
+	PublishTo(ctx context.Context, partition int32, messages ...event.Message) ([]producer.Ack, error)
+}
+
+// NewJournal is the port of a partition.Machine to its partition of the journal. requests is the full name of the requests
+// topic.
+func NewJournal(requests string, number int32, reader Reader, publisher Publisher) partition.Journal {
+	return &journal{requests: requests, partition: number, fetcher: reader, producer: publisher}
+}
 
 func (j *journal) Bounds(ctx context.Context) (start, end int64, err error) {
-	return j.client.Bounds(ctx, j.topic, j.partition)
+	return j.fetcher.Bounds(ctx)
 }
 
 // source is the offset of the request that a record came from, -1 for a record that is not of this journal.

@@ -30,6 +30,11 @@ func (p pages) Fetch(_ context.Context, offset int64) (consumer.Fetched, error) 
 	return f, nil
 }
 
+func (p pages) Bounds(context.Context) (start, end int64, err error) {
+	last := p[len(p)-1]
+	return p[0][0].Offset, last[len(last)-1].LastOffset + 1, nil
+}
+
 const requestsTopic = "coupon.requests"
 
 // journaled is the record of a fact at an offset of the journal.

@@ -117,8 +117,11 @@ func JudgeDefinition(d fcfs.Definition, offset int64, r Reading, heard int64) fc
 	if before == 0 {
 		return fcfs.Retired // cannot be: the first definition always takes effect
 	}
-	old := r.Definitions[before-1].Definition
-	return fcfs.Redefine(&old, before, r.Total > 0, d, r.Progress.LogTime)
+	old, logTime := r.Definitions[before-1].Definition, r.Progress.LogTime
+	if before < len(r.Definitions) {
+		logTime = 0 // others took effect after it, so the coupon was not retired: none that is comes back
+	}
+	return fcfs.Redefine(&old, before, r.Total > 0, d, logTime)
 }
 
 // border is how near a gateway's clock may be to a border of time before it leaves the decision to the broker's.

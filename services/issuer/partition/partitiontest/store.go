@@ -49,6 +49,9 @@ func (s *Store) Progress() partition.Progress { return s.progress }
 // Outbox is what waits for the journal.
 func (s *Store) Outbox() []partition.Decided { return s.outbox }
 
+// State is what the log up to progress led to; not to be changed.
+func (s *Store) State() *fcfs.Log { return s.state }
+
 // Empty loses everything.
 func (s *Store) Empty() { s.Rewind(Saved{Progress: partition.Nothing}) }
 
