@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The metadata of a group's offset: the highest source before that offset.
+// The metadata of a group's offset: the highest source before that offset. What
+// a newer version may say besides stands after a space.
 const highestPrefix = "source="
 
 func formatHighest(highest int64) string {
@@ -23,6 +24,7 @@ func parseHighest(metadata string) int64 {
 	if !ok {
 		return NoSource
 	}
+	digits, _, _ = strings.Cut(digits, " ")
 	highest, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || highest < 0 {
 		return NoSource

@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
@@ -55,6 +56,9 @@ func (j *journal) Sources(ctx context.Context, offset int64) (partition.Sources,
 	}
 	s := partition.Sources{Offset: offset, Next: f.Next, First: -1, Highest: -1, Last: -1}
 	for i, r := range f.Records {
+		if r.Err != nil {
+			return partition.Sources{}, unreadable(r)
+		}
 		s.Last = j.source(r)
 		s.Highest = max(s.Highest, s.Last)
 		if i == 0 {
@@ -71,16 +75,45 @@ func (j *journal) Facts(ctx context.Context, offset, above int64) (partition.Fac
 	}
 	facts := partition.Facts{Next: f.Next}
 	for _, r := range f.Records {
+		if r.Err != nil {
+			return partition.Facts{}, unreadable(r)
+		}
 		if j.source(r) <= above {
 			continue
 		}
 		fact, err := ReadFact(r)
-		if err != nil {
+		if unknown := unknownType(err); unknown != nil {
+			fact, facts.Unknown = unknownFact(r), unknown.Detail
+		} else if err != nil {
 			return partition.Facts{}, fmt.Errorf("journal record at offset %d: %w", r.Offset, err)
 		}
 		facts.Facts = append(facts.Facts, fact)
 	}
 	return facts, nil
+}
+
+// unreadable is a batch of the journal that nobody can tell the sources of: to pass it over could lose who has a coupon.
+func unreadable(r event.Record) error {
+	return fmt.Errorf("journal records at offset %d to %d: %w", r.Offset, r.LastOffset, r.Err)
+}
+
+func unknownType(err error) *event.DecodeError {
+	var bad *event.DecodeError
+	if errors.As(err, &bad) && bad.Reason == event.ReasonUnknownType {
+		return bad
+	}
+	return nil
+}
+
+// unknownFact is what a record of a newer issuer's type says to this one: that the request of its source is done with, and
+// the log time after it. See docs/adr/0005.
+func unknownFact(r event.Record) fcfs.Fact {
+	source, _ := event.SourceOf(r)
+	f := fcfs.Fact{Source: fcfs.Source(source)}
+	if o, err := event.ParseObject(r.Value); err == nil {
+		f.LogTime = fcfs.FromTime(o.Time("log_time"))
+	}
+	return f
 }
 
 func (j *journal) Emit(ctx context.Context, facts []fcfs.Fact) (partition.Emitted, error) {

@@ -101,6 +101,9 @@ func (s *Service) notice(log *slog.Logger, n partition.Notice) {
 	case partition.Rebuilt:
 		s.metrics.restored.Add(float64(n.Count))
 		log.Info("rebuilt Redis from the journal", "facts", n.Count)
+	case partition.PassedOver:
+		s.metrics.unknown.Add(float64(n.Count))
+		log.Warn("journal records of a type that this issuer does not know are passed over; is it older than another issuer?", "records", n.Count, "detail", n.Detail)
 	case partition.Reemitted:
 		s.metrics.reemitted.Add(float64(n.Count))
 		log.Info("emitting what was decided before", "facts", n.Count)

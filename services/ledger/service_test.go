@@ -278,6 +278,17 @@ func TestService_BadRecords(t *testing.T) {
 	if unknown := s.metric("unknown"); unknown != 2 || s.metric("malformed") != 2 {
 		t.Errorf("%v of unknown types", unknown)
 	}
+	later := good(func(m *event.Message) { header(m, "ce_type", unknownStop) })
+	w.send(0, later, later) // the last of all, and once more by a former owner
+	_, end := w.bounds(0)
+	eventually(t, "the row moves over what only a newer ledger can read", func() bool {
+		at, err := w.store.Place(t.Context(), 0)
+		return err == nil && at.Next == end && at.HighestSource == w.offset
+	})
+	eventually(t, "a duplicate is none of them", func() bool { return s.metric("unknown") == 3 })
+	if told := l.count("is it older than the issuer"); told != 2 {
+		t.Errorf("told %d times of 2 unknown types", told)
+	}
 }
 
 // flaky fails a call once: before it was done, or after.

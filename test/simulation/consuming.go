@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"testing/synctest"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
@@ -49,7 +50,9 @@ func (c *consuming) own(p int32, generation int) {
 	c.runs = append(c.runs, &consumption{p, generation, end, false})
 	log := asking{c.process, membership{c.group, place.journal, generation, c.w.config.fetchMost}}
 	cfg := consumer.PartitionConfig{Partition: p, CommitEvery: c.w.config.commitEvery, Log: quiet, DeadLetters: askingLetters{c.process, p, place.journal.name}}
-	go c.w.keep(ctx, c.name, func() error { return consumer.RunPartition(ctx, cfg, log, c.current) })
+	handler := c.current
+	go c.w.keep(ctx, c.name, func() error { return consumer.RunPartition(ctx, cfg, log, handler) })
+	synctest.Wait() // one goroutine at a time: two would come with their calls in any order
 }
 
 // keep is what consumer.RunGroup does for a partition that it owns.
@@ -76,6 +79,7 @@ func (c *consuming) disown(p int32) {
 		if r.partition == p && !r.stopped {
 			r.stopped = true
 			r.end()
+			synctest.Wait()
 		}
 	}
 }
@@ -92,6 +96,7 @@ func (c *consuming) stale(p int32) bool {
 func (c *consuming) forget() {
 	for _, r := range c.runs {
 		r.end()
+		synctest.Wait()
 	}
 	c.runs, c.current = nil, nil
 	c.freed()

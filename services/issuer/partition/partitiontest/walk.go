@@ -255,6 +255,8 @@ func RandomHistory(rng *rand.Rand, records int) []partition.Request {
 		switch n := rng.IntN(20); {
 		case n < 4 || len(log) < 2:
 			log = append(log, Define(t, randomDefinition(rng, id, t)))
+		case n == 4 && rng.IntN(2) == 0:
+			log = append(log, RefuseNewer(t))
 		case n == 4:
 			log = append(log, Refuse(t, 1+rng.Int64N(3)))
 		default:

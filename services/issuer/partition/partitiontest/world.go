@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
@@ -145,7 +146,30 @@ func (w *World) land(facts []fcfs.Fact) {
 			continue
 		}
 		w.taken++
+		w.landNewer()
 	}
+}
+
+// landNewer plays an issuer of a newer version that decides beside the others: it has a record in the journal for some of
+// the requests that are dead letters to them.
+func (w *World) landNewer() {
+	last := w.facts[w.taken-1].Source.Offset
+	from, _ := slices.BinarySearchFunc(w.Log, last+1, func(q partition.Request, offset int64) int { return int(q.Offset - offset) })
+	for _, q := range w.Log[from:] {
+		if q.Last > w.decided || !w.Covered(q.Offset) {
+			return
+		}
+		if q.Refused != nil && q.Refused.Reason == event.ReasonUnknownType {
+			w.LandNewer(q.Offset)
+		}
+	}
+}
+
+// LandNewer appends what only a newer version can read.
+func (w *World) LandNewer(source int64) {
+	w.Journal = append(w.Journal, fcfs.Fact{
+		Source: fcfs.Source{Partition: w.Partition, Offset: source}, LogTime: w.UpTo(source).LogTime(),
+	})
 }
 
 func (w *World) known(f fcfs.Fact) bool {
@@ -253,6 +277,9 @@ func (j journal) Facts(_ context.Context, offset, above int64) (partition.Facts,
 		r.Next++
 		if f.Source.Offset > above {
 			r.Facts = append(r.Facts, f)
+			if f.Defined == nil && f.Granted == nil {
+				r.Unknown = "a newer type"
+			}
 		}
 	}
 	return r, nil
@@ -290,6 +317,13 @@ func Claim(t fcfs.Millis, coupon, user string) partition.Request {
 // Define makes a definition.
 func Define(t fcfs.Millis, d fcfs.Definition) partition.Request {
 	return partition.Request{Time: t, CouponID: d.CouponID, Definition: &d}
+}
+
+// RefuseNewer makes a record of a type that only a newer version knows.
+func RefuseNewer(t fcfs.Millis) partition.Request {
+	q := Refuse(t, 1)
+	q.Refused.Reason = event.ReasonUnknownType
+	return q
 }
 
 // Refuse makes a record that cannot be read, over some offsets.
