@@ -81,9 +81,11 @@ func (w *World) perform(p *process, c *call, f fate) {
 		c.answer(errInjected)
 	case crashesBefore:
 		p.crash()
+		c.answer(errEnded)
 	case crashesAfter:
 		c.take()
 		p.crash()
+		c.answer(errEnded)
 	default:
 		c.answer(c.do())
 	}

@@ -60,6 +60,9 @@ func (p *process) kill() (calls []*call) {
 	p.mu.Unlock()
 	p.role.forget()
 	p.group.leave(p.member)
+	for _, c := range calls {
+		c.answer(errEnded) // nobody waits for longer than the process lives
+	}
 	return calls
 }
 

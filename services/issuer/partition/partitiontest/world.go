@@ -126,7 +126,9 @@ func (w *World) Covered(offset int64) bool {
 }
 
 // Outcome is what the log leads to for an offset, and the sequence of a grant.
-func (w *World) Outcome(offset int64) (fcfs.Outcome, int64) { return w.outcomes[offset], w.sequence[offset] }
+func (w *World) Outcome(offset int64) (fcfs.Outcome, int64) {
+	return w.outcomes[offset], w.sequence[offset]
+}
 
 // Land appends facts to the journal: for who keeps the records of it elsewhere.
 func (w *World) Land(facts ...fcfs.Fact) { w.land(facts) }
