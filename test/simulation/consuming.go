@@ -23,7 +23,6 @@ type consuming struct {
 	handler func() consumer.Handler // a new process has a new one
 	current consumer.Handler
 	runs    []*consumption
-	freed   func() // what a crash frees
 }
 
 // consumption is one ownership of one partition.
@@ -34,10 +33,9 @@ type consumption struct {
 	stopped    bool
 }
 
-func (w *World) newConsumer(name string, g *group, handler func(*process) consumer.Handler) *consuming {
-	c := &consuming{process: w.newProcess(name, g), freed: func() {}}
+func (w *World) newConsumer(name string, g *group, handler func(*process) consumer.Handler) {
+	c := &consuming{process: w.newProcess(name, g)}
 	c.role, c.handler = c, func() consumer.Handler { return handler(c.process) }
-	return c
 }
 
 func (c *consuming) own(p int32, generation int) {
@@ -99,7 +97,6 @@ func (c *consuming) forget() {
 		synctest.Wait()
 	}
 	c.runs, c.current = nil, nil
-	c.freed()
 }
 
 func (c *consuming) tick()            {}

@@ -2,7 +2,7 @@ package simulation
 
 import (
 	"context"
-	"sort"
+	"slices"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
@@ -39,8 +39,8 @@ func (d downstream) Revoked(int32) {}
 
 // delivery is what is known of what was handled in a partition.
 type delivery struct {
-	next map[*process]int // of the facts: what a process has to be given next
-	most int              // facts that were ever handled, all from the first on
+	next map[*process]int // of the sources: what a process has to be given next
+	most int              // sources that were ever handled, all from the first on
 }
 
 // begins notes where a process begins: behind the highest source of all journal records below the committed offset.
@@ -50,7 +50,7 @@ func (w *World) begins(p *process, number int32, offset broker.Offset, found boo
 	}
 	place, from := w.places[number], 0
 	if found {
-		from = place.factsBelow(offset.Offset)
+		from = place.below(offset.Offset)
 	}
 	place.delivery.next[p] = from
 	if from < place.delivery.most {
@@ -58,27 +58,27 @@ func (w *World) begins(p *process, number int32, offset broker.Offset, found boo
 	}
 }
 
-// factsBelow is how many facts there are in the journal below an offset.
-func (p *place) factsBelow(offset int64) int {
+// below is how many sources there are in the journal below an offset of it, duplicates not counted.
+func (p *place) below(offset int64) int {
 	highest := int64(-1)
 	for _, r := range p.journal.records {
 		if s, ok := event.SourceOf(r); ok && r.Offset < offset {
 			highest = max(highest, s.Offset)
 		}
 	}
-	facts := p.model.Facts()
-	return sort.Search(len(facts), func(i int) bool { return facts[i].Source.Offset > highest })
+	n, _ := slices.BinarySearch(p.sources, highest+1)
+	return n
 }
 
-// handled holds what a consumer is promised: from where it begins each fact once, in order, none left out; and a batch that
-// it could not handle again.
+// handled holds what a consumer is promised: from where it begins each record once, in order, none left out; and a batch
+// that it could not handle again.
 func (p *place) handled(by *process, b consumer.Batch) (n int) {
-	facts, d := p.model.Facts(), &p.delivery
+	d := &p.delivery
 	for _, r := range b.Records {
 		s, _ := event.SourceOf(r)
 		at := d.next[by] + n
-		if at >= len(facts) || facts[at].Source.Offset != s.Offset {
-			p.w.breach("%s is given the fact of offset %d of partition %d as its number %d, where another one comes", by.name, s.Offset, p.number, at)
+		if at >= len(p.sources) || p.sources[at] != s.Offset {
+			p.w.breach("%s is given the record of source %d of partition %d as its number %d, where another one comes", by.name, s.Offset, p.number, at)
 			return 0
 		}
 		n++

@@ -31,7 +31,8 @@ var disasters = []struct {
 	{"late", 8, (*World).landLate},
 	{"refuse", 2, (*World).refuse},
 	{"clock", 2, (*World).stepClockBack},
-	{"truncate", 4, (*World).truncate},
+	{"newer", 8, (*World).newer},
+	{"truncate", 8, (*World).truncate},
 	{"truncate more", 1, (*World).truncateMore},
 }
 
@@ -129,13 +130,13 @@ func (w *World) backUp() {
 		}
 	}
 	if w.chance(4) {
-		w.postgres.save()
+		w.postgres.backUp()
 	}
 }
 
 func (w *World) restorePostgres() {
 	w.postgres.restore(w.rng.IntN(1 << 10))
-	w.say("Postgres is restored from a backup, which has %d grants", len(w.postgres.now.grants))
+	w.say("Postgres is restored from a backup, which has %d grants", len(w.postgres.Grants()))
 	w.saw("Postgres restored")
 }
 

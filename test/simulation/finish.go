@@ -98,7 +98,7 @@ func (p *place) unconsumed() string {
 		}
 	}
 	// Duplicates alone do not move the row.
-	if row := p.w.postgres.now.rows[p.number]; p.factsBelow(row.Next) != p.factsBelow(end) {
+	if row := p.w.postgres.row(p.number); p.below(row.Next) != p.below(end) {
 		return fmt.Sprintf("Postgres has the journal up to %d, and it ends at %d", row.Next, end)
 	}
 	return ""

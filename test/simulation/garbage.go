@@ -15,8 +15,8 @@ func (w *World) garbage(p *place) {
 		return m
 	}
 	own := p.coupons[0]
-	m, reason := good(own), event.ReasonMalformed
-	switch w.rng.IntN(9) {
+	m, reason, kind := good(own), event.ReasonMalformed, ""
+	switch w.rng.IntN(11) {
 	case 0:
 		w.unreadableBatch(p, meta)
 		return
@@ -30,9 +30,9 @@ func (w *World) garbage(p *place) {
 		m.Value, reason = []byte(`{"coupon_id":"`+own+`","user_id":""}`), event.ReasonInvalid
 	case 5:
 		m.Key, reason = []byte("another"), event.ReasonInvalid
-	case 6:
-		setType(&m, "firstcome.claim.withdrawn")
-		reason = event.ReasonUnknownType
+	case 6, 9, 10:
+		setType(&m, newerType)
+		reason, kind = event.ReasonUnknownType, newerType
 	case 7:
 		setType(&m, event.TypeCouponDefined)
 		m.Value, reason = []byte(`{"coupon_id":"`+own+`","limit":1,"window":"none","time_zone":"UTC","rules":2}`), event.ReasonUnsupportedRules
@@ -42,7 +42,7 @@ func (w *World) garbage(p *place) {
 			return
 		}
 	}
-	w.write(p, message(m, w.clock.Time(), true), asked{refused: reason}, meta)
+	w.write(p, message(m, w.clock.Time(), true), asked{refused: reason, kind: kind}, meta)
 }
 
 // unreadableBatch stands as one record for all its offsets, as the fetcher gives it.

@@ -10,10 +10,9 @@ import (
 
 // newLedger is a ledger: the handler of services/ledger over the Postgres of this world.
 func (w *World) newLedger(name string) {
-	c := w.newConsumer(name, w.ledgers, func(p *process) consumer.Handler {
+	w.newConsumer(name, w.ledgers, func(p *process) consumer.Handler {
 		return posting.New(posting.Config{Store: postgresOf{p, w.postgres}, Letters: everyLetter{p}, Journal: journalFor{p}, Log: quiet})
 	})
-	c.freed = func() { w.postgres.release(c.process) }
 }
 
 // everyLetter takes the dead letters of all partitions; each says itself where it came from.
@@ -45,7 +44,7 @@ func (j journalFor) Record(ctx context.Context, partition int32, offset int64) (
 	return *r, true, nil
 }
 
-// postgresOf is Postgres as one ledger sees it.
+// postgresOf is Postgres as one ledger sees it: each statement is a call, and so is the commit.
 type postgresOf struct {
 	p  *process
 	pg *postgres
@@ -58,33 +57,28 @@ func (s postgresOf) call(partition int32, kind string) *call {
 }
 
 func (s postgresOf) Migrate(ctx context.Context) error {
-	_, err := ask(ctx, s.p, s.call(0, "migrate"), func() (struct{}, error) {
-		s.pg.now.migrated = true
-		return struct{}{}, nil
-	})
+	_, err := ask(ctx, s.p, s.call(0, "migrate"), func() (struct{}, error) { return struct{}{}, s.pg.Migrate(ctx) })
 	return err
 }
 
 func (s postgresOf) Begin(ctx context.Context, partition int32) (posting.Place, error) {
-	return ask(ctx, s.p, s.call(partition, "begin"), func() (posting.Place, error) { return s.pg.begin(partition) })
+	return ask(ctx, s.p, s.call(partition, "begin"), func() (posting.Place, error) { return s.pg.Begin(ctx, partition) })
 }
 
 func (s postgresOf) Place(ctx context.Context, partition int32) (posting.Place, error) {
-	return ask(ctx, s.p, s.call(partition, "look"), func() (posting.Place, error) { return s.pg.place(partition) })
+	return ask(ctx, s.p, s.call(partition, "look"), func() (posting.Place, error) { return s.pg.Place(ctx, partition) })
 }
 
 func (s postgresOf) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
 	c := s.call(b.Partition, "write")
 	c.what = sayable{"p%d postgres: write %d definitions and %d grants from %d to %d", []any{b.Partition, len(b.Definitions), len(b.Grants), b.From.Next, b.To.Next}}
-	c.ready = func() bool { return s.pg.free(b.Partition) }
-	tx := &transaction{owner: s.p, batch: b}
-	defer s.pg.finish(tx)
-	if _, err := ask(ctx, s.p, c, func() (struct{}, error) { return struct{}{}, s.pg.write(tx) }); err != nil {
+	tx, err := ask(ctx, s.p, c, func() (transaction, error) { return s.pg.write(ctx, b) })
+	if err != nil {
 		return err
 	}
 	if err := settle(ctx, tx.refused); err != nil {
 		return err
 	}
-	_, err := ask(ctx, s.p, s.call(b.Partition, "commit"), func() (struct{}, error) { return struct{}{}, s.pg.commit(tx) })
+	_, err = ask(ctx, s.p, s.call(b.Partition, "commit"), func() (struct{}, error) { return struct{}{}, s.pg.commit(ctx, tx) })
 	return err
 }

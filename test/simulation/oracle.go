@@ -18,11 +18,11 @@ func (w *World) committed(g *group, p int32) {
 			w.breach("offset %d of partition %d is committed, and the journal lacks a fact below", c.Offset.Offset, p)
 		}
 	case w.downstreams:
-		if below := place.factsBelow(c.Offset.Offset); below > place.delivery.most {
-			w.breach("offset %d of the journal of partition %d is committed, with %d facts below, and %d were handled", c.Offset.Offset, p, below, place.delivery.most)
+		if below := place.below(c.Offset.Offset); below > place.delivery.most {
+			w.breach("offset %d of the journal of partition %d is committed, with %d records below, and %d were handled", c.Offset.Offset, p, below, place.delivery.most)
 		}
 	case w.ledgers:
-		if row := w.postgres.most[p]; place.factsBelow(c.Offset.Offset) > place.factsBelow(row) {
+		if row := w.postgres.most[p]; place.below(c.Offset.Offset) > place.below(row) {
 			w.breach("offset %d of the journal of partition %d is committed, and Postgres never had more than %d", c.Offset.Offset, p, row)
 		}
 	}
@@ -41,8 +41,8 @@ func (w *World) judge() {
 		p.judgeLetters()
 		p.judgePostgres(granted)
 		p.judgeAnswers(granted)
-		if facts := p.factsBelow(p.journal.end); p.delivery.most != facts {
-			w.breach("%d facts of partition %d were handled downstream, the journal has %d", p.delivery.most, p.number, facts)
+		if has := p.below(p.journal.end); p.delivery.most != has {
+			w.breach("%d records of the journal of partition %d were handled downstream, and it has %d", p.delivery.most, p.number, has)
 		}
 	}
 }
@@ -56,20 +56,29 @@ func (p *place) justify() {
 	}
 }
 
-// journaled is the grants of the journal as a consumer sees them that drops what is not above the highest source.
-func (p *place) journaled() (grants []grant) {
+// unique is the journal as a consumer sees it that drops what is not above the highest source.
+func (p *place) unique() (records []event.Record) {
 	highest := int64(-1)
 	for _, r := range p.journal.records {
-		e, err := event.Decode(r)
 		s, ok := event.SourceOf(r)
-		if err != nil || !ok {
+		if !ok {
+			p.w.breach("the journal of partition %d holds at %d what has no source", p.number, r.Offset)
+		}
+		if s.Offset > highest {
+			highest = s.Offset
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+// journaled is the grants of the journal.
+func (p *place) journaled() (grants []grant) {
+	for _, r := range p.unique() {
+		e, err := event.Decode(r)
+		if err != nil && e.Type != newerType {
 			p.w.breach("the journal of partition %d holds at %d what cannot be read: %v", p.number, r.Offset, err)
-			continue
 		}
-		if s.Offset <= highest {
-			continue
-		}
-		highest = s.Offset
 		if g, ok := e.Data.(event.CouponGranted); ok {
 			grants = append(grants, grant{g.Source.Offset, g.CouponID, g.Window, g.UserID, g.Sequence, g.Limit})
 		}
@@ -110,9 +119,9 @@ func (p *place) judgeGrants(granted []grant) {
 // promises holds what was promised against the journal alone, whatever any oracle says: only who asked for it, nobody twice
 // (G2), and in the order of the log the numbers 1, 2, 3 (G3).
 func (p *place) promises(granted []grant) {
-	given, holders := map[sum]int64{}, map[person]bool{}
+	given, holders := map[[2]string]int64{}, map[[3]string]bool{}
 	for _, g := range granted {
-		window, who := sum{g.coupon, g.window}, person{g.coupon, g.window, g.user}
+		window, who := [2]string{g.coupon, g.window}, [3]string{g.coupon, g.window, g.user}
 		given[window]++
 		a := p.asked[g.offset]
 		for _, promise := range []struct {
@@ -152,51 +161,33 @@ func (p *place) judgeLetters() {
 	}
 }
 
-// judgePostgres: the rows are the journal's facts, each once, and the sums are theirs.
+// judgePostgres: it has what the journal has, each once.
 func (p *place) judgePostgres(granted []grant) {
-	t, rows, sums := p.w.postgres.now, 0, map[sum]int64{}
-	for _, g := range granted {
-		row, ok := t.grants[event.Source{Partition: p.number, Offset: g.offset}]
-		if has := (grant{row.Source.Offset, row.CouponID, row.Window, row.UserID, row.Sequence, row.Limit}); !ok || has != g {
-			p.w.breach("partition %d: Postgres lacks that %v", p.number, g)
-		}
-		sums[sum{g.coupon, g.window}]++
-	}
-	for s := range t.grants {
-		if s.Partition == p.number {
-			rows++
+	var rows []grant
+	for _, r := range p.w.postgres.Grants() { // by source, as the journal is
+		if r.Source.Partition == p.number {
+			rows = append(rows, grant{r.Source.Offset, r.CouponID, r.Window, r.UserID, r.Sequence, r.Limit})
 		}
 	}
-	if rows != len(granted) {
-		p.w.breach("partition %d: Postgres has %d grants, the journal %d", p.number, rows, len(granted))
+	if !slices.Equal(rows, granted) {
+		p.w.breach("partition %d: Postgres has the grants %v, the journal %v", p.number, rows, granted)
 	}
-	for s, n := range sums {
-		if t.sums[s] != n {
-			p.w.breach("partition %d: Postgres counts %d of %s %s, the journal %d", p.number, t.sums[s], s.coupon, s.window, n)
+	var defined, want []event.CouponDefined
+	for _, r := range p.w.postgres.Definitions() {
+		if r.Source.Partition == p.number {
+			r.Source = nil
+			defined = append(defined, r)
 		}
 	}
-	p.judgeDefinitions()
-}
-
-func (p *place) judgeDefinitions() {
-	have, want := 0, 0
-	for s := range p.w.postgres.now.definitions {
-		if s.Partition == p.number {
-			have++
+	for _, r := range p.unique() {
+		if e, _ := event.Decode(r); e.Type == event.TypeCouponDefined {
+			d := e.Data.(event.CouponDefined)
+			d.Source = nil
+			want = append(want, d)
 		}
 	}
-	below := p.factsBelow(p.journal.end)
-	for _, f := range p.model.Facts()[:below] {
-		if d := f.Defined; d != nil {
-			want++
-			row, ok := p.w.postgres.now.definitions[event.Source(f.Source)]
-			if !ok || row.CouponID != d.CouponID || row.Limit != d.Limit || fcfs.FromTime(row.ClosesAt) != d.ClosesAt {
-				p.w.breach("partition %d: Postgres lacks the definition of offset %d", p.number, f.Source.Offset)
-			}
-		}
-	}
-	if have != want {
-		p.w.breach("partition %d: Postgres has %d definitions, the journal %d", p.number, have, want)
+	if !slices.Equal(defined, want) {
+		p.w.breach("partition %d: Postgres has the definitions %v, the journal %v", p.number, defined, want)
 	}
 }
 

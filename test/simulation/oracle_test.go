@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/gateway/verdict"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 // After a run in which nothing went wrong something is made wrong: each comparison has to notice its own.
@@ -17,25 +19,17 @@ func TestOracle(t *testing.T) {
 		want   string
 	}{
 		"nothing": {func(*place, event.CouponGranted) {}, ""},
-		"Postgres lacks a grant": {func(p *place, g event.CouponGranted) {
-			delete(p.w.postgres.now.grants, g.Source)
-		}, "Postgres lacks that"},
-		"Postgres has another sequence": {func(p *place, g event.CouponGranted) {
-			g.Sequence++
-			p.w.postgres.now.grants[g.Source] = g
-		}, "Postgres lacks that"},
+		"Postgres lacks everything": {func(p *place, _ event.CouponGranted) {
+			p.w.postgres.restore(0)
+		}, "Postgres has the grants []"},
 		"Postgres has one more": {func(p *place, g event.CouponGranted) {
-			g.Source.Offset = 1 << 20
-			p.w.postgres.now.grants[g.Source] = g
-		}, "grants, the journal"},
-		"Postgres miscounts": {func(p *place, g event.CouponGranted) {
-			p.w.postgres.now.sums[sum{g.CouponID, g.Window}]++
-		}, "Postgres counts"},
-		"Postgres lacks a definition": {func(p *place, _ event.CouponGranted) {
-			for s := range p.w.postgres.now.definitions {
-				delete(p.w.postgres.now.definitions, s)
-			}
-		}, "Postgres lacks the definition"},
+			g.Source.Offset, g.Sequence, g.UserID = 1<<20, g.Sequence+1, "nobody"
+			insert(p, posting.Batch{Grants: []event.CouponGranted{g}})
+		}, "Postgres has the grants"},
+		"Postgres has one more definition": {func(p *place, g event.CouponGranted) {
+			d := event.CouponDefined{CouponID: g.CouponID, Source: &event.Source{Partition: p.number, Offset: 1 << 20}}
+			insert(p, posting.Batch{Definitions: []event.CouponDefined{d}})
+		}, "Postgres has the definitions"},
 		"the journal lacks its last grant": {func(p *place, _ event.CouponGranted) {
 			p.journal.records = p.journal.records[:last(p)]
 		}, "the journal lacks that"},
@@ -68,7 +62,7 @@ func TestOracle(t *testing.T) {
 		"somebody was told sold out and has it": {func(p *place, g event.CouponGranted) {
 			p.answers[g.Source.Offset] = verdict.Verdict{Outcome: fcfs.SoldOut}
 		}, "was told sold_out"},
-		"downstream lacks a fact": {func(p *place, _ event.CouponGranted) { p.delivery.most-- }, "handled downstream"},
+		"downstream lacks a fact": {func(p *place, _ event.CouponGranted) { p.delivery.most-- }, "were handled downstream"},
 		"the rules are other ones": {func(p *place, g event.CouponGranted) {
 			p.asked[g.Source.Offset].user = "somebody else"
 		}, "the journal has that"},
@@ -112,6 +106,14 @@ func aGrant(t *testing.T, w *World) (*place, event.CouponGranted) {
 	}
 	t.Fatal("nothing was granted")
 	return nil, event.CouponGranted{}
+}
+
+// insert writes into Postgres what the journal does not have.
+func insert(p *place, b posting.Batch) {
+	b.Partition, b.From, b.To = p.number, p.w.postgres.row(p.number), p.w.postgres.row(p.number)
+	if err := p.w.postgres.Write(context.Background(), b, func(context.Context, posting.Refused) error { return nil }); err != nil {
+		panic(err)
+	}
 }
 
 // last is the last grant in a partition's journal.

@@ -18,6 +18,7 @@ type asked struct {
 	coupon, user string
 	definition   *fcfs.Definition
 	refused      event.Reason // why it has to become a dead letter; empty: it is good
+	kind         string       // of record, if another version knows it
 }
 
 // couponsOf are ids that belong in a partition.

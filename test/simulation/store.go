@@ -81,6 +81,7 @@ func (p *place) landed(r event.Record) {
 	}
 	if before := p.first[source.Offset]; before == nil {
 		p.first[source.Offset] = &r
+		p.sources = append(p.sources, source.Offset)
 	} else {
 		p.w.saw("duplicate in the journal")
 		if !sameBytes(*before, r) {

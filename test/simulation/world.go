@@ -57,11 +57,12 @@ type place struct {
 	number     int32
 	requests   *topic
 	journal    *topic
-	model      *partitiontest.World // what the log leads to, and Redis
-	asked      map[int64]*asked     // by offset
-	order      []*asked             // the same
-	coupons    []string             // that belong here
-	first      map[int64]*event.Record
+	model      *partitiontest.World    // what the log leads to, and Redis
+	asked      map[int64]*asked        // by offset
+	order      []*asked                // the same
+	coupons    []string                // that belong here
+	first      map[int64]*event.Record // of the journal, by source
+	sources    []int64                 // of the journal, each once
 	saved      []partitiontest.Saved
 	rebuilding bool
 	delivery   delivery

@@ -87,11 +87,20 @@ func (s *Store) move(to partition.Progress, change func(*fcfs.Log)) {
 // journal or in the outbox.
 func (s *Store) check() {
 	w := s.world
-	want := w.UpTo(s.progress.Offset)
-	if diff := Diff(s.state, want); diff != "" {
+	if diff := difference(describeState(s.state), w.stateAt(s.progress.Offset)); diff != "" {
 		w.breach("Redis at progress %d is not what the log up to there leads to: %s", s.progress.Offset, diff)
 	}
 	w.Keeps(s.progress.Offset, s.outbox)
+}
+
+// stateAt describes the state that the log up to an offset leads to: it is asked for again and again.
+func (w *World) stateAt(offset int64) map[string]string {
+	state, ok := w.states[offset]
+	if !ok {
+		state = describeState(w.UpTo(offset))
+		w.states[offset] = state
+	}
+	return state
 }
 
 // Keeps notes a breach where a fact up to progress is neither in the journal nor in an outbox, or the outbox has others.
@@ -129,8 +138,9 @@ func (w *World) UpTo(offset int64) *fcfs.Log {
 }
 
 // Diff says where two states differ, or nothing. Progress and log time are not compared.
-func Diff(a, b *fcfs.Log) string {
-	have, want := describeState(a), describeState(b)
+func Diff(a, b *fcfs.Log) string { return difference(describeState(a), describeState(b)) }
+
+func difference(have, want map[string]string) string {
 	for id := range want {
 		if have[id] != want[id] {
 			return fmt.Sprintf("coupon %s is %s, not %s", id, have[id], want[id])
@@ -317,7 +327,7 @@ func factsOf(p int32, r *partition.Restore) []fcfs.Fact {
 func (s *Store) Look(_ context.Context, expected partition.Progress, covered int64) (partition.Progress, error) {
 	if s.progress == expected {
 		s.outbox = s.trim(covered)
-		s.check()
+		s.world.Keeps(s.progress.Offset, s.outbox)
 	}
 	return s.progress, nil
 }

@@ -41,9 +41,10 @@ type World struct {
 	oracle   *fcfs.Log
 	outcomes map[int64]fcfs.Outcome
 	sequence map[int64]int64
-	facts    []fcfs.Fact // the journal as it has to be
-	taken    int         // of facts: what a consumer that drops duplicates by source has seen
-	decided  int64       // highest offset that progress ever had
+	facts    []fcfs.Fact                 // the journal as it has to be
+	taken    int                         // of facts: what a consumer that drops duplicates by source has seen
+	decided  int64                       // highest offset that progress ever had
+	states   map[int64]map[string]string // see stateAt
 }
 
 // NewWorld is a world in which nothing was asked yet.
@@ -51,6 +52,7 @@ func NewWorld(number int32) *World {
 	w := &World{
 		Committed: partition.Committed{Offset: -1}, Letters: map[int64]int{},
 		Partition: number, oracle: fcfs.NewLog(number), outcomes: map[int64]fcfs.Outcome{}, sequence: map[int64]int64{}, decided: -1,
+		states: map[int64]map[string]string{},
 	}
 	w.Store = newStore(w)
 	return w
@@ -101,7 +103,7 @@ func (w *World) Drop(start int64) { w.Start = max(w.Start, min(start, w.End)) }
 // GiveUp is an operator's word: the requests below an offset that were not decided are as if never asked.
 func (w *World) GiveUp(below int64) {
 	log := w.Log
-	w.Log, w.facts = nil, nil
+	w.Log, w.facts, w.states = nil, nil, map[int64]map[string]string{}
 	w.oracle, w.outcomes, w.sequence = fcfs.NewLog(w.Partition), map[int64]fcfs.Outcome{}, map[int64]int64{}
 	for _, q := range log {
 		if q.Offset > w.decided && q.Offset < below {
