@@ -52,10 +52,6 @@ type call struct {
 	answered  func(error)      // is told the answer; may be nil
 }
 
-type text string
-
-func (t text) String() string { return string(t) }
-
 // sayable is a text that is only made if somebody reads it.
 type sayable struct {
 	format string

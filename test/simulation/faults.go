@@ -31,9 +31,8 @@ var disasters = []struct {
 	{"late", 8, (*World).landLate},
 	{"refuse", 2, (*World).refuse},
 	{"clock", 2, (*World).stepClockBack},
-	{"newer", 8, (*World).newer},
 	{"truncate", 8, (*World).truncate},
-	{"truncate more", 1, (*World).truncateMore},
+	{"truncate more", 2, (*World).truncateMore},
 }
 
 func randomRates(r *rand.Rand) rates {
@@ -45,7 +44,7 @@ func randomRates(r *rand.Rand) rates {
 	}
 	x := rates{fail: some(40), crash: some(10), late: some(60), disasters: some(80)}
 	for at, d := range disasters {
-		if r.IntN(2) == 0 || d.name == "truncate more" && r.IntN(3) > 0 {
+		if r.IntN(2) == 0 || d.name == "truncate more" && r.IntN(2) > 0 {
 			continue
 		}
 		for range d.weight {
@@ -225,7 +224,7 @@ func (w *World) truncate() {
 // truncateMore drops what nobody may have looked at.
 func (w *World) truncateMore() {
 	p := w.places[w.rng.IntN(len(w.places))]
-	w.retain(p, p.requests.start+w.rng.Int64N(6))
+	w.retain(p, p.requests.start+w.rng.Int64N(8))
 }
 
 func (w *World) retain(p *place, start int64) {

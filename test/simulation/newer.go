@@ -1,6 +1,9 @@
 package simulation
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/event"
 )
@@ -11,14 +14,20 @@ const newerType = "firstcome.claim.withdrawn"
 // newer plays an issuer of a later version that decides beside the others: it writes into the journal what came of a request
 // that is a dead letter to them. Its records are in order too: nothing above is in the journal yet, and nothing below is
 // missing.
-func (w *World) newer() {
-	p := w.places[w.rng.IntN(len(w.places))]
+func (p *place) newer() {
+	if !p.w.config.newer || p.w.chance(4) {
+		return
+	}
 	highest := int64(-1)
 	if n := len(p.sources); n > 0 {
 		highest = p.sources[n-1]
 	}
-	for _, a := range p.order {
-		if a.kind == newerType && a.offset > highest && a.last <= p.model.Store.Progress().Offset && p.model.Covered(a.offset) {
+	from, _ := slices.BinarySearchFunc(p.order, highest+1, func(a *asked, offset int64) int { return cmp.Compare(a.offset, offset) })
+	for _, a := range p.order[from:] {
+		if a.last > p.model.Store.Progress().Offset || !p.model.Covered(a.offset) {
+			return
+		}
+		if a.kind == newerType {
 			p.land(a)
 			return
 		}

@@ -29,6 +29,7 @@ func (s storeOf) Windows(ctx context.Context, expected partition.Progress, from 
 }
 
 func (s storeOf) Decide(ctx context.Context, batches ...*partition.Batch) []partition.Answer {
+	defer s.newer()
 	return s.store().Decide(ctx, batches...)
 }
 
@@ -89,6 +90,7 @@ func (p *place) landed(r event.Record) {
 		}
 	}
 	p.model.Land(fact)
+	p.newer()
 }
 
 func sameBytes(a, b event.Record) bool {

@@ -75,6 +75,7 @@ type config struct {
 	fetchMost                    int
 	commitEvery                  time.Duration // of the journal's consumers
 	machine                      partition.Config
+	newer                        bool // a newer version decides beside the others
 	rates                        rates
 }
 
@@ -116,7 +117,7 @@ func (w *World) newPlace(p int32) *place {
 
 func randomConfig(r *rand.Rand) config {
 	return config{
-		partitions: 1 + r.IntN(3), issuers: 2 + r.IntN(2), ledgers: 2, fetchMost: 1 + r.IntN(8),
+		partitions: 1 + r.IntN(3), issuers: 2 + r.IntN(2), ledgers: 2, fetchMost: 1 + r.IntN(8), newer: r.IntN(3) == 0,
 		commitEvery: time.Duration(1+r.IntN(3)) * time.Second, rates: randomRates(r),
 		machine: partition.Config{
 			MaxBatch: 1 + r.IntN(5), MaxInFlight: 1 + r.IntN(3), MaxBuffered: 4 + r.IntN(12), MaxWaiting: 1 + r.IntN(16), MaxEmit: 1 + r.IntN(8),
