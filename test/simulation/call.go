@@ -45,6 +45,7 @@ type call struct {
 	partition int32
 	writes    bool             // may take effect after its caller gave up
 	ready     func() bool      // nil: always
+	empty     func() bool      // nothing is going to come of it: not worth a line
 	stale     func() bool      // its caller may have given it up: then it need not happen at all
 	do        func() error     // lets it take effect; what it found is kept for the caller
 	part      func(choose int) // lets some of it take effect; nil where it is all or nothing
@@ -62,7 +63,9 @@ func (s sayable) String() string { return fmt.Sprintf(s.format, s.args...) }
 
 // perform lets a call happen.
 func (w *World) perform(p *process, c *call, f fate) {
-	w.say("%s: %v%s", p.name, c.what, fateTexts[f])
+	if f != succeeds || c.empty == nil || !c.empty() {
+		w.say("%s: %v%s", p.name, c.what, fateTexts[f])
+	}
 	switch f {
 	case failsAfter:
 		c.take()

@@ -116,7 +116,7 @@ func (a asking) call(kind, format string, args ...any) *call {
 
 func (a asking) Fetch(ctx context.Context, offset int64) (consumer.Fetched, error) {
 	c := a.call("fetch", "fetch %d", offset)
-	c.ready = a.p.w.poll(a.m.topic, offset)
+	c.ready, c.empty = a.p.w.poll(a.m.topic, offset)
 	return ask(ctx, a.p, c, func() (consumer.Fetched, error) { return a.m.Fetch(ctx, offset) })
 }
 

@@ -32,7 +32,7 @@ var common = []struct {
 }
 
 // covered holds that everything interesting happened.
-func covered(t *testing.T, seen map[string]int, seeds uint64) {
+func covered(t *testing.T, seen map[string]int, seeds int) {
 	t.Helper()
 	sums := map[string]int{}
 	for what, n := range seen {
@@ -42,7 +42,7 @@ func covered(t *testing.T, seen map[string]int, seeds uint64) {
 		}
 	}
 	for _, c := range common {
-		if need := c.least * int(seeds) / 1000; sums[c.what] < need {
+		if need := c.least * seeds / 1000; sums[c.what] < need {
 			t.Errorf("%q happened %d times in %d runs, and should at least %d times: the scheduler is too tame", c.what, sums[c.what], seeds, need)
 		}
 	}

@@ -12,7 +12,7 @@ const patience = 200
 // done, soon; or a partition says openly what was lost.
 func (w *World) finish() {
 	w.say("nothing goes wrong any more")
-	w.faulty, w.refuses = false, refusals{}
+	w.faulty, w.refuses, w.mute = false, refusals{}, mute{}
 	for len(w.late) > 0 && !w.broken() {
 		w.landLate()
 	}

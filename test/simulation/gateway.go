@@ -44,7 +44,7 @@ func (w *World) told(p *place, o redislayout.Outcomes) {
 // ask lets somebody ask a gateway about a record of theirs.
 func (w *World) ask() {
 	p := w.places[w.rng.IntN(len(w.places))]
-	if len(p.order) == 0 {
+	if len(p.order) == 0 || w.mute.partition(p.number) || w.mute.processes("gateway") {
 		return
 	}
 	a, g := p.order[w.rng.IntN(len(p.order))], w.gateways[w.rng.IntN(len(w.gateways))]

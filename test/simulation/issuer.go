@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/firstcome/firstcome/services/issuer"
@@ -88,13 +89,21 @@ func (i *issuing) tick() {
 	}
 }
 
+// answers are the kinds of answers that come back to a machine.
+var answers = func() (kinds [partition.LookAtProgress + 1]string) {
+	for k := range kinds {
+		kinds[k] = "answer to " + partition.Kind(k).String()
+	}
+	return kinds
+}()
+
 func (i *issuing) items(add func(item)) {
 	for _, o := range i.owners {
 		if o.fresh {
-			add(item{process: i.process, run: o.step})
+			add(item{partition: o.partition, kind: "step", run: o.step})
 		}
-		for at := range o.results {
-			add(item{process: i.process, run: func() { o.deliver(at) }})
+		for at, r := range o.results {
+			add(item{partition: o.partition, kind: answers[r.Kind], run: func() { o.deliver(at) }})
 		}
 	}
 }
@@ -137,7 +146,7 @@ func (o *owner) submit(a partition.Action) {
 		c.writes = true
 		o.inOrder(c)
 	case partition.Fetch:
-		c.ready = w.poll(w.places[o.partition].requests, a.Offset)
+		c.ready, c.empty = w.poll(w.places[o.partition].requests, a.Offset)
 	case partition.Emit:
 		c.writes = true
 		if n := len(a.Facts); n > 1 {
@@ -200,9 +209,22 @@ func (o *owner) over() {
 
 func (o *owner) notice(n partition.Notice) {
 	w := o.of.w
-	w.say("%s: p%d %s %d %s %v", o.of.name, o.partition, n.Kind, n.Count, n.Detail, n.Err)
+	w.say("%s: p%d %s%s", o.of.name, o.partition, n.Kind, about(n))
 	w.saw("notice: " + n.Kind)
 	if n.Kind == partition.Rebuilt {
 		w.places[o.partition].rebuilding = false
 	}
+}
+
+func about(n partition.Notice) (text string) {
+	if n.Count > 0 {
+		text += fmt.Sprintf(" %d", n.Count)
+	}
+	if n.Detail != "" {
+		text += ": " + n.Detail
+	}
+	if n.Err != nil {
+		text += ": " + n.Err.Error()
+	}
+	return text
 }

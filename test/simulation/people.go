@@ -41,6 +41,9 @@ func (w *World) append() {
 		w.clock += 20 * hour
 	}
 	p := w.places[w.rng.IntN(len(w.places))]
+	if w.mute.partition(p.number) {
+		return
+	}
 	coupon := p.coupons[w.rng.IntN(len(p.coupons))]
 	switch n := w.rng.IntN(20); {
 	case n < 4 || len(p.requests.records) < 2:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/posting"
 	"github.com/firstcome/firstcome/services/ledger/posting/postingtest"
 )
@@ -48,10 +49,25 @@ func (g *postgres) write(ctx context.Context, b posting.Batch) (transaction, err
 	case errors.Is(err, errLook):
 		err = nil
 	}
-	if len(tx.refused) > 0 {
-		g.w.breach("Postgres has other records in the place of those of partition %d from %d to %d: %v", b.Partition, b.From.Next, b.To.Next, tx.refused)
+	if len(tx.refused) > 0 || err == nil && g.holds(b) {
+		g.w.breach("Postgres has something in the place of the batch of partition %d from %d to %d: refused are %v", b.Partition, b.From.Next, b.To.Next, tx.refused)
 	}
 	return tx, err
+}
+
+// holds tells whether a record of a batch is there already: the same one would be passed over, at a price.
+func (g *postgres) holds(b posting.Batch) bool {
+	for _, row := range g.Grants() {
+		if slices.ContainsFunc(b.Grants, func(x event.CouponGranted) bool { return x.Source == row.Source }) {
+			return true
+		}
+	}
+	for _, row := range g.Definitions() {
+		if slices.ContainsFunc(b.Definitions, func(x event.CouponDefined) bool { return *x.Source == *row.Source }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *postgres) commit(ctx context.Context, tx transaction) error {

@@ -6,6 +6,7 @@ import "sync"
 // does nothing and learns nothing, and goes on later as if no time had passed.
 type process struct {
 	w      *World
+	number int // of the world
 	name   string
 	group  *group
 	member int // of the group
@@ -28,7 +29,7 @@ type role interface {
 }
 
 func (w *World) newProcess(name string, g *group) *process {
-	p := &process{w: w, name: name, group: g, member: len(g.members), alive: true}
+	p := &process{w: w, number: len(w.processes), name: name, group: g, member: len(g.members), alive: true}
 	g.members = append(g.members, p)
 	w.processes = append(w.processes, p)
 	return p

@@ -3,16 +3,28 @@ package simulation
 import (
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
-// plan is a run: where it begins, and each turn.
+// plan is a run: where it begins, what does not take part until the end, and each turn.
 type plan struct {
 	seed  uint64
+	mute  mute
 	steps []step
 }
+
+// mute is what a run that was shrunk does without: groups by name, partitions by number.
+type mute struct {
+	groups     string
+	partitions [3]bool
+}
+
+func (m mute) processes(group string) bool {
+	return m.groups != "" && strings.Contains(m.groups, group)
+}
+func (m mute) partition(p int32) bool { return m.partitions[p] }
 
 // planOf is the run of a seed.
 func planOf(seed uint64) plan {
@@ -21,7 +33,7 @@ func planOf(seed uint64) plan {
 	for i := range steps {
 		steps[i].seed = r.Uint64()
 	}
-	return plan{seed, steps}
+	return plan{seed: seed, steps: steps}
 }
 
 // result is what came of a run.
@@ -48,6 +60,7 @@ func run(t *testing.T, p plan, tr *trace) (r result) {
 
 // play takes the turns of a plan, and counts them; then it lets everybody finish.
 func (w *World) play(p plan, turns *int) {
+	w.mute = p.mute
 	for i, s := range p.steps {
 		if *turns = i + 1; w.trace != nil {
 			w.trace.turn = *turns
@@ -70,7 +83,6 @@ func (w *World) end(r *result) {
 			p.kill()
 		}
 	}
-	time.Sleep(time.Minute) // longer than production code waits for an answer that nobody gives any more
 	synctest.Wait()
 	r.breaches, r.seen, r.trace = w.breaches, w.seen, w.trace
 }

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"cmp"
+	"slices"
 	"testing/synctest"
 	"time"
 )
@@ -13,9 +15,24 @@ type step struct {
 
 // item is something that can be done next.
 type item struct {
-	process *process
-	call    *call  // to be performed
-	run     func() // or this
+	process   *process
+	partition int32
+	kind      string
+	call      *call  // to be performed
+	run       func() // or this
+}
+
+// weight orders items for a turn by what they are, not by where they stand among others: so a turn still does the same in a
+// run that was shortened, if that still waits to be done.
+func (it *item) weight(turn uint64) uint64 {
+	const prime = 1099511628211 // FNV-1a
+	h := turn ^ uint64(it.process.number)<<32 ^ uint64(it.partition)<<16
+	for i := range len(it.kind) {
+		h = (h ^ uint64(it.kind[i])) * prime
+	}
+	h ^= h >> 29
+	h *= 0xbf58476d1ce4e5b9 // splitmix64
+	return h ^ h>>32
 }
 
 // turn does one thing: mostly what some process waits for, sometimes what people, time or misfortune do.
@@ -62,7 +79,8 @@ func (w *World) work() bool {
 	if len(items) == 0 {
 		return false
 	}
-	it := items[w.rng.IntN(len(items))]
+	turn := w.rng.Uint64()
+	it := slices.MaxFunc(items, func(a, b item) int { return cmp.Compare(a.weight(turn), b.weight(turn)) })
 	if it.run != nil {
 		it.run()
 		return true
@@ -82,15 +100,19 @@ func (w *World) work() bool {
 func (w *World) items() []item {
 	w.ready = w.ready[:0]
 	for _, p := range w.processes {
-		if !p.alive || p.paused {
+		if !p.alive || p.paused || w.mute.processes(p.group.name) {
 			continue
 		}
 		for _, c := range p.calls {
-			if c.ready == nil || c.ready() {
-				w.ready = append(w.ready, item{process: p, call: c})
+			if !w.mute.partition(c.partition) && (c.ready == nil || c.ready()) {
+				w.ready = append(w.ready, item{process: p, partition: c.partition, kind: c.kind, call: c})
 			}
 		}
-		p.role.items(func(it item) { w.ready = append(w.ready, it) })
+		p.role.items(func(it item) {
+			if it.process = p; !w.mute.partition(it.partition) {
+				w.ready = append(w.ready, it)
+			}
+		})
 	}
 	return w.ready
 }

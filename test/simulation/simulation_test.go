@@ -29,19 +29,19 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	began := time.Now()
-	failed, seen := runAll(t, *seeds)
-	t.Logf("%d seeds, %.0f a second", *seeds, float64(*seeds)/time.Since(began).Seconds())
+	played, failed, seen := runAll(t, *seeds)
+	t.Logf("%d seeds, %.0f a second", played, float64(played)/time.Since(began).Seconds())
 	for _, n := range failed {
 		report(t, planOf(n), run(t, planOf(n), nil))
 	}
 	if len(failed) == 0 {
-		covered(t, seen, *seeds)
+		covered(t, seen, played)
 	}
 }
 
-// runAll plays the runs of seeds 1 to n on all processors until one fails. It gives the seeds that failed, and how often
-// everything happened.
-func runAll(t *testing.T, n uint64) (failed []uint64, seen map[string]int) {
+// runAll plays the runs of seeds 1 to n on all processors until one fails. It gives how many it played, the seeds that failed, and
+// how often everything happened.
+func runAll(t *testing.T, n uint64) (played int, failed []uint64, seen map[string]int) {
 	var next, stop atomic.Uint64
 	var mu sync.Mutex
 	var workers sync.WaitGroup
@@ -51,6 +51,7 @@ func runAll(t *testing.T, n uint64) (failed []uint64, seen map[string]int) {
 			for number := next.Add(1); number <= n && stop.Load() == 0; number = next.Add(1) {
 				r := run(t, planOf(number), nil)
 				mu.Lock()
+				played++
 				for k, v := range r.seen {
 					seen[k] += v
 				}
@@ -64,7 +65,7 @@ func runAll(t *testing.T, n uint64) (failed []uint64, seen map[string]int) {
 	}
 	workers.Wait()
 	slices.Sort(failed)
-	return failed, seen
+	return played, failed, seen
 }
 
 // report prints what failed, how to see it again, and the shortest run that was found to fail too.

@@ -40,6 +40,7 @@ type World struct {
 	names                          int // of records, given so far
 
 	faulty   bool // faults may happen
+	mute     mute // nothing is seen of these until the end
 	mu       sync.Mutex
 	fallen   []string // what goroutines of processes ended with
 	breaches []string
@@ -180,10 +181,11 @@ func (w *World) gap() int64 {
 	return 0
 }
 
-// poll lets a fetch wait for something new, or for a second to pass.
-func (w *World) poll(t *topic, offset int64) func() bool {
+// poll lets a fetch wait for something new, or for a second to pass; empty tells whether it found nothing.
+func (w *World) poll(t *topic, offset int64) (ready, empty func() bool) {
 	asked := w.now()
-	return func() bool { return offset != t.end || w.now() > asked }
+	empty = func() bool { return offset == t.end }
+	return func() bool { return !empty() || w.now() > asked }, empty
 }
 
 func (w *World) groups() []*group { return []*group{w.requests, w.ledgers, w.downstreams} }
