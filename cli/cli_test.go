@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firstcome/firstcome/cli/internal/audit"
 	"github.com/firstcome/firstcome/cli/internal/client"
 )
 
@@ -45,7 +47,20 @@ func TestUsage(t *testing.T) {
 		{"coupon put tea --limit 1 --opens-at tomorrow", exitUsage, `--opens-at "tomorrow" is neither a time`},
 		{"claim tea", exitUsage, "claim needs COUPON and USER, or --id alone"},
 		{"claim tea ada --id x", exitUsage, "claim needs COUPON and USER, or --id alone"},
-		{"load --people 0", exitUsage, "--people must be at least 1"},
+		{"load --people 0", exitUsage, "--people must be from 1 to 10000000"},
+		{"load --people 10000001", exitUsage, "--people must be from 1 to 10000000"},
+		{"load --rate -1", exitUsage, "--rate must be from 0.01 to 1000000 claims a second"},
+		{"load --rate 1e9", exitUsage, "--rate must be from 0.01 to 1000000 claims a second"},
+		{"load --rate NaN", exitUsage, "--rate must be from 0.01 to 1000000 claims a second"},
+		{"load --rate fast", exitUsage, "invalid argument"},
+		{"load --duration 1m", exitUsage, "--duration needs --rate"},
+		{"load --rate 0 --duration 1m", exitUsage, "--duration needs --rate"},
+		{"load --rate 5 --duration 1m --people 3", exitUsage, "--duration and --people both say how many ask"},
+		{"load --rate 5 --duration -1s", exitUsage, "--duration must be longer than nothing"},
+		{"load --rate 1000000 --duration 1h", exitUsage, "are more than 10000000 people"},
+		{"load --give-up 0s", exitUsage, "--give-up must be longer than nothing"},
+		{"load --gateway http://a,b:8080", exitFailure, `GATEWAY_URL: "b:8080" is no http:// or https:// URL`},
+		{"load --gateway ,", exitFailure, "GATEWAY_URL names no gateway"},
 		{"load --concurrency 0", exitUsage, "--concurrency must be at least 1"},
 		{"topics", exitUsage, "topics needs create"},
 		{"topics create --partitions 5000", exitUsage, "--partitions must be from 1 to 4096"},
@@ -67,6 +82,39 @@ func TestHelp_HasExamples(t *testing.T) {
 	for _, command := range []string{"", "local", "demo", "topics create", "coupon put", "coupon get", "coupon list", "coupon close", "claim", "load", "audit"} {
 		if got := run(t, nil, append(strings.Fields(command), "--help")...); !strings.Contains(got.out, "Examples:\n  firstcome ") {
 			t.Errorf("firstcome %s --help has no example", command)
+		}
+	}
+}
+
+// People come at a rate, by two gateways, of which the first is gone: those who tried it go on at the second.
+func TestLoad_Rate(t *testing.T) {
+	env, _ := gateway(t, map[string]string{
+		"PUT /v1/coupons/tea":         "201 " + strings.Replace(tea, "997", "0", 1),
+		"POST /v1/coupons/tea/claims": `409 {"type":"https://firstcome.dev/problems/sold-out"}`,
+	})
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	record := filepath.Join(t.TempDir(), "answers.ndjson")
+	got := run(t, env, "load", "--gateway", "http://"+gone.Addr().String()+", "+env["GATEWAY_URL"]+"/", "--coupon", "tea", "--limit", "1000",
+		"--rate", "500", "--duration", "50ms", "--record", record)
+	if got.code != exitOK || !strings.Contains(got.out, "25 people ask, 500 a second") || !strings.Contains(got.out, "13 needed more than one request") {
+		t.Errorf("got %+v", got)
+	}
+	lines, err := os.Open(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lines.Close()
+	answers, err := audit.ReadAnswers(lines)
+	if err != nil || len(answers) != 25 {
+		t.Fatalf("recorded %d answers, %v", len(answers), err)
+	}
+	for i, a := range answers {
+		if due := answers[0].DueAt.Add(time.Duration(i) * 2 * time.Millisecond); !a.DueAt.Equal(due) || a.AskedAt.Before(due) || a.AnsweredAt.Before(a.AskedAt) || a.Outcome != "sold_out" {
+			t.Errorf("%d: got %+v, due %v", i, a, due)
 		}
 	}
 }

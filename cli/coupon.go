@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"text/tabwriter"
 	"time"
 
@@ -17,15 +18,29 @@ import (
 // requestTimeout is for one call; defining a coupon may wait ten seconds for the issuer.
 const requestTimeout = 20 * time.Second
 
-// gateway is the one that was found, with the tokens of the environment.
+// gateway is the one that was found, or the first of several, with the tokens of the environment.
 func (a *app) gateway() (*client.Gateway, error) {
+	all, err := a.gateways(newHTTP(10, requestTimeout))
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+func (a *app) gateways(by *http.Client) ([]*client.Gateway, error) {
 	found, err := a.find(endpoint.GatewayURL)
 	if err != nil {
 		return nil, err
 	}
-	return &client.Gateway{
-		URL: found[endpoint.GatewayURL], AdminToken: a.Getenv("ADMIN_TOKEN"), ClaimToken: a.Getenv("CLAIM_TOKEN"), HTTP: newHTTP(10, requestTimeout),
-	}, nil
+	urls, err := endpoint.Gateways(found)
+	if err != nil {
+		return nil, err
+	}
+	var all []*client.Gateway
+	for _, url := range urls {
+		all = append(all, &client.Gateway{URL: url, AdminToken: a.Getenv("ADMIN_TOKEN"), ClaimToken: a.Getenv("CLAIM_TOKEN"), HTTP: by})
+	}
+	return all, nil
 }
 
 func (a *app) coupon() *cobra.Command {

@@ -173,7 +173,7 @@ func (a *app) runDemo(ctx context.Context, l *local.Local) error {
 	}
 	defer gateway.HTTP.CloseIdleConnections()
 	f := crowdFlags{couponID: "demo-" + word(), define: true, limit: demoLimit, people: demoPeople, concurrency: demoPeople, wait: 5 * time.Second, giveUp: 3 * time.Minute, recheck: true}
-	result, verdict, err := a.loadOnce(ctx, gateway, f)
+	result, verdict, err := a.loadOnce(ctx, []*client.Gateway{gateway}, f)
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func (a *app) endpointFlags(cmd *cobra.Command, names ...string) {
 }
 
 var endpointFlagsByName = map[string]struct{ flag, usage string }{
-	endpoint.GatewayURL:   {"gateway", "URL of the gateway"},
+	endpoint.GatewayURL:   {"gateway", "URL of the gateway; a comma list of several, over which a load is spread: other commands ask the first"},
 	endpoint.KafkaBrokers: {"kafka", "Kafka brokers, a comma list of host:port"},
 	endpoint.RedisAddr:    {"redis", "Redis, host:port or a comma list"},
 	endpoint.DatabaseURL:  {"postgres", "URL of the ledger's database"},

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -53,6 +54,12 @@ func (p *Problem) Error() string {
 		text += ", correlation id " + p.CorrelationID
 	}
 	return text + ")"
+}
+
+// Lost says that no answer came that can be read: what became of the request is not known, and another gateway may know.
+func Lost(err error) bool {
+	var p *Problem
+	return err != nil && !errors.As(err, &p)
 }
 
 const problems = "https://firstcome.dev/problems/"

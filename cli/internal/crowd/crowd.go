@@ -19,17 +19,17 @@ type Door interface {
 
 // Config is one crowd.
 type Config struct {
-	Door        Door
+	Doors       []Door // people are spread over them; one whose connection is lost goes on at the next
 	CouponID    string
 	UserPrefix  string // before each person's number; two crowds of one prefix are the same people
 	People      int
-	Concurrency int           // how many ask at the same time
+	Rate        float64       // how many arrive a second, whatever the answers are; 0: the next comes as one is done
+	Concurrency int           // how many ask at the same time; with a Rate a bound for safety, which makes those beyond it wait
 	Wait        time.Duration // how long the gateway is asked to wait for a decision
 	GiveUp      time.Duration // after how long without an answer a person leaves, counted from the first request
 	Recheck     bool          // at the end ask about every claim again: an answer must never change
 
-	Done  func()                                           // called as each person is done, from many goroutines; nil: nobody listens
-	Pause func(ctx context.Context, d time.Duration) error // nil: real time
+	Done func() // called as each person is done, from many goroutines; nil: nobody listens
 }
 
 // Result is what happened to a crowd.
@@ -37,24 +37,27 @@ type Result struct {
 	Records   []Record
 	Took      time.Duration // from the first request to the last answer, without the recheck
 	Rechecked int           // claims that were asked about again and answered
+	Held      int           // people who arrived by the rate and had to wait, since so many were asking as Concurrency allows
 }
 
 // Run returns when everyone has an answer or gave up. The end of ctx sends everyone away; what they were told until
 // then is in the result all the same.
 func Run(ctx context.Context, cfg Config) Result {
-	if cfg.Pause == nil {
-		cfg.Pause = pause
-	}
 	if cfg.Done == nil {
 		cfg.Done = func() {}
 	}
 	res := Result{Records: make([]Record, cfg.People)}
 	start := time.Now()
-	cfg.each(func(i int) {
-		res.Records[i] = Record{CouponID: cfg.CouponID, UserID: fmt.Sprintf("%s%06d", cfg.UserPrefix, i+1)}
+	one := func(i int, due time.Time) {
+		res.Records[i] = Record{CouponID: cfg.CouponID, UserID: fmt.Sprintf("%s%06d", cfg.UserPrefix, i+1), DueAt: due, door: i}
 		cfg.ask(ctx, &res.Records[i])
 		cfg.Done()
-	})
+	}
+	if cfg.Rate > 0 {
+		res.Held = cfg.arrive(ctx, one)
+	} else {
+		cfg.each(func(i int) { one(i, time.Time{}) })
+	}
 	res.Took = time.Since(start)
 	if cfg.Recheck {
 		cfg.recheck(ctx, &res)
@@ -80,25 +83,57 @@ func (c Config) each(f func(i int)) {
 	workers.Wait()
 }
 
+// arrive calls f for every person when they are due, be the earlier ones answered or not: an answer that takes long delays
+// nobody behind it, so what people would have waited is what is measured. It gives how many the bound held back.
+func (c Config) arrive(ctx context.Context, f func(i int, due time.Time)) (held int) {
+	var people sync.WaitGroup
+	places := make(chan struct{}, max(1, c.Concurrency))
+	start := time.Now()
+	for i := range c.People {
+		due := start.Add(time.Duration(float64(i) * float64(time.Second) / c.Rate))
+		if early := time.Until(due); early > 0 {
+			_ = pause(ctx, early) // at its end all come at once, and leave at once
+		}
+		select {
+		case places <- struct{}{}:
+		default:
+			held++
+			places <- struct{}{}
+		}
+		people.Go(func() {
+			f(i, due)
+			<-places
+		})
+	}
+	people.Wait()
+	return held
+}
+
 func (c Config) ask(ctx context.Context, r *Record) {
+	if err := ctx.Err(); err != nil {
+		r.Error = "sent away before asking: " + err.Error()
+		return
+	}
 	r.AskedAt = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.GiveUp)
 	defer cancel()
-	defer func() { r.Took = Duration(time.Since(r.AskedAt)) }()
+	defer func() { r.left(time.Now()) }()
 	for {
 		var a client.Answer
 		var err error
 		if r.ClaimID == "" {
-			a, err = c.Door.Claim(ctx, r.CouponID, r.UserID, c.Wait)
+			a, err = c.door(r).Claim(ctx, r.CouponID, r.UserID, c.Wait)
 		} else {
-			a, err = c.Door.Status(ctx, r.ClaimID)
+			a, err = c.door(r).Status(ctx, r.ClaimID)
 		}
 		done, wait := r.told(a, err)
-		if done || c.Pause(ctx, r.spread(wait, rand.Float64())) != nil {
+		if done || pause(ctx, r.spread(wait, rand.Float64())) != nil {
 			return
 		}
 	}
 }
+
+func (c Config) door(r *Record) Door { return c.Doors[r.door%len(c.Doors)] }
 
 func (c Config) recheck(ctx context.Context, res *Result) {
 	var mu sync.Mutex
@@ -107,7 +142,7 @@ func (c Config) recheck(ctx context.Context, res *Result) {
 		if r.ClaimID == "" || r.Outcome == "" || r.Outcome == "retired" {
 			return
 		}
-		a, err := c.Door.Status(ctx, r.ClaimID)
+		a, err := c.status(ctx, r)
 		if err != nil {
 			r.Error = "asked again about the claim: " + err.Error()
 			return
@@ -118,6 +153,17 @@ func (c Config) recheck(ctx context.Context, res *Result) {
 		res.Rechecked++
 		mu.Unlock()
 	})
+}
+
+// status asks about a person's claim at one door after the other, until one answers.
+func (c Config) status(ctx context.Context, r *Record) (a client.Answer, err error) {
+	for range c.Doors {
+		if a, err = c.door(r).Status(ctx, r.ClaimID); !client.Lost(err) {
+			return a, err
+		}
+		r.door++
+	}
+	return a, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/firstcome/firstcome/cli/internal/client"
@@ -61,13 +62,13 @@ func newDoor(limit int64) *door {
 	return &door{limit: limit, issued: make(map[string]int64), claims: make(map[string]client.Answer)}
 }
 
-func at(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+func TestRun(t *testing.T) { synctest.Test(t, testRun) }
 
-func TestRun(t *testing.T) {
+func testRun(t *testing.T) {
 	var done sync.Map
 	var n int
 	var mu sync.Mutex
-	res := Run(t.Context(), Config{Door: newDoor(30), CouponID: "tea", UserPrefix: "p", People: 500, Concurrency: 50, GiveUp: time.Minute, Recheck: true, Pause: at,
+	res := Run(t.Context(), Config{Doors: []Door{newDoor(30)}, CouponID: "tea", UserPrefix: "p", People: 500, Concurrency: 50, GiveUp: time.Minute, Recheck: true,
 		Done: func() { mu.Lock(); n++; mu.Unlock() }})
 	v := Judge(res, Expectation{Granted: 30, Exact: true, Limit: 30, Fresh: true})
 	if !v.OK() || v.Granted != 30 || v.Outcomes["sold_out"] != 470 || v.Unanswered != 0 || n != 500 {
@@ -80,13 +81,16 @@ func TestRun(t *testing.T) {
 		if _, twice := done.LoadOrStore(r.UserID, true); twice {
 			t.Errorf("%s asked as two people", r.UserID)
 		}
+		if r.AskedAt.IsZero() || r.AnsweredAt.Sub(r.AskedAt) != time.Duration(r.Took) || !r.DueAt.IsZero() {
+			t.Errorf("%s was due %v, asked %v, was answered %v, took %v", r.UserID, r.DueAt, r.AskedAt, r.AnsweredAt, time.Duration(r.Took))
+		}
 	}
 }
 
 func TestRun_RecheckIsNobodysRetry(t *testing.T) {
 	d := newDoor(2)
 	d.requests = 7 // the next ones are answered at once
-	res := Run(t.Context(), Config{Door: d, CouponID: "tea", People: 1, Concurrency: 1, GiveUp: time.Minute, Recheck: true, Pause: at})
+	res := Run(t.Context(), Config{Doors: []Door{d}, CouponID: "tea", People: 1, Concurrency: 1, GiveUp: time.Minute, Recheck: true})
 	if v := Judge(res, Expectation{Granted: 1, Exact: true, Limit: 2, Fresh: true}); !v.OK() || v.Retried != 0 || v.Rechecked != 1 {
 		t.Errorf("got %+v, want one who asked once", v)
 	}
@@ -112,7 +116,7 @@ func TestRun_Interrupted(t *testing.T) {
 		<-d.asked
 		cancel()
 	}()
-	v := Judge(Run(ctx, Config{Door: d, People: 5, Concurrency: 5, GiveUp: time.Hour}), Expectation{Granted: 1, Exact: true, Limit: 1})
+	v := Judge(Run(ctx, Config{Doors: []Door{d}, People: 5, Concurrency: 5, GiveUp: time.Hour}), Expectation{Granted: 1, Exact: true, Limit: 1})
 	if v.OK() || v.Unanswered != 5 {
 		t.Errorf("got %+v, want five unanswered", v)
 	}
@@ -154,7 +158,7 @@ func TestJudge(t *testing.T) {
 
 func TestVerdict_Write(t *testing.T) {
 	v := Verdict{People: 20000, Granted: 1000, Unanswered: 1, Outcomes: map[string]int{"granted": 1000, "sold_out": 18998, "closed": 1}, Took: 4200 * time.Millisecond, PerSecond: 4761.7,
-		Latencies: [4]time.Duration{12 * time.Millisecond, 30 * time.Millisecond, 210 * time.Millisecond, 1234 * time.Millisecond}, Retried: 12, Problems: []string{"1 got no answer"}}
+		Latencies: [4]time.Duration{12 * time.Millisecond, 30 * time.Millisecond, 210 * time.Millisecond, 1234 * time.Millisecond}, Retried: 12, Held: 7, Problems: []string{"1 got no answer"}}
 	var out strings.Builder
 	v.Write(&out)
 	want := `20,000 people in 4.2s: 4,761 claims/s
@@ -166,6 +170,7 @@ func TestVerdict_Write(t *testing.T) {
 
   latency         p50 12ms      p90 30ms      p99 210ms     max 1.23s
   12 needed more than one request
+  7 could not ask when they arrived: as many as --concurrency allows were asking
   WRONG: 1 got no answer
 `
 	if out.String() != want {

@@ -12,22 +12,27 @@ import (
 // Record is one person's story: what was asked, how often, and everything that was answered. A line of the file that
 // the audit compares with what happened.
 type Record struct {
-	CouponID string    `json:"coupon_id"`
-	UserID   string    `json:"user_id"`
-	Outcome  string    `json:"outcome"` // granted, or the refusal; empty: unanswered
-	Window   string    `json:"window,omitempty"`
-	Sequence int64     `json:"sequence,omitempty"`
-	GrantID  string    `json:"grant_id,omitempty"`
-	ClaimID  string    `json:"claim_id,omitempty"`
-	AskedAt  time.Time `json:"asked_at"`
-	Took     Duration  `json:"took_ms"`
-	Requests int       `json:"requests"`         // HTTP requests, polls and retries included
-	Lost     int       `json:"lost,omitempty"`   // claims whose answer never came: each may be in the log
-	Error    string    `json:"error,omitempty"`  // the last one
-	Broken   []string  `json:"broken,omitempty"` // answers that contradict each other
+	CouponID        string    `json:"coupon_id"`
+	UserID          string    `json:"user_id"`
+	Outcome         string    `json:"outcome"` // granted, or the refusal; empty: unanswered
+	Window          string    `json:"window,omitempty"`
+	Sequence        int64     `json:"sequence,omitempty"`
+	GrantID         string    `json:"grant_id,omitempty"`
+	ClaimID         string    `json:"claim_id,omitempty"`          // the last that was told; empty: only early refusals, or nothing
+	EarlierClaimIDs []string  `json:"earlier_claim_ids,omitempty"` // told before it
+	DueAt           time.Time `json:"due_at,omitzero"`             // arrived, where people come at a rate
+	AskedAt         time.Time `json:"asked_at,omitzero"`           // sent the first request; absent: never
+	PendingAt       time.Time `json:"pending_at,omitzero"`         // was first told that a claim is pending: from then on a decision is promised
+	AnsweredAt      time.Time `json:"answered_at,omitzero"`        // was told the outcome
+	Took            Duration  `json:"took_ms"`                     // from arriving, else from asking, to the answer or to leaving
+	Requests        int       `json:"requests"`                    // HTTP requests, polls and retries included
+	Lost            int       `json:"lost,omitempty"`              // claims whose answer never came: each may be in the log
+	Error           string    `json:"error,omitempty"`             // the last one
+	Broken          []string  `json:"broken,omitempty"`            // answers that contradict each other
 
 	decided string // the first decision, in the words it was told
 	refused int    // how often in a row the gateway was too busy
+	door    int    // which one is asked, of however many there are
 }
 
 // Duration is written as milliseconds.
@@ -63,23 +68,37 @@ func (r *Record) told(a client.Answer, err error) (done bool, pause time.Duratio
 	}
 	r.Error = err.Error()
 	var p *client.Problem
-	if !errors.As(err, &p) {
-		if !polling {
-			r.Lost++
-		}
-		return false, r.backoff()
+	if errors.As(err, &p) {
+		return r.problem(p, polling)
 	}
-	return r.problem(p, polling)
+	r.door++
+	if !polling {
+		r.Lost++
+	}
+	return false, r.backoff()
+}
+
+// left ends the story.
+func (r *Record) left(now time.Time) {
+	from := r.AskedAt
+	if !r.DueAt.IsZero() {
+		from = r.DueAt
+	}
+	r.Took = Duration(now.Sub(from))
+	if r.Outcome != "" {
+		r.AnsweredAt = now
+	}
 }
 
 func (r *Record) answered(a client.Answer) (done bool, pause time.Duration) {
 	if r.ClaimID != "" && a.ClaimID != "" && a.ClaimID != r.ClaimID {
 		r.Broken = append(r.Broken, fmt.Sprintf("asked about the claim %s, was answered about %s", r.ClaimID, a.ClaimID))
 	}
-	if a.ClaimID != "" {
-		r.ClaimID = a.ClaimID
-	}
+	r.follow(a.ClaimID)
 	if a.Status == client.Pending {
+		if r.PendingAt.IsZero() {
+			r.PendingAt = time.Now()
+		}
 		if r.Outcome != "" {
 			r.Broken = append(r.Broken, fmt.Sprintf("was told %s, then pending", r.Outcome))
 			return true, 0
@@ -91,6 +110,17 @@ func (r *Record) answered(a client.Answer) (done bool, pause time.Duration) {
 	}
 	r.final(a)
 	return true, 0
+}
+
+// follow takes the claim id that was told, if one was.
+func (r *Record) follow(claimID string) {
+	if claimID == "" || claimID == r.ClaimID {
+		return
+	}
+	if r.ClaimID != "" {
+		r.EarlierClaimIDs = append(r.EarlierClaimIDs, r.ClaimID)
+	}
+	r.ClaimID = claimID
 }
 
 // final notes a decision, and where one was told before, whether both are the same.
@@ -146,7 +176,7 @@ func (r *Record) problem(p *client.Problem, polling bool) (done bool, pause time
 	switch {
 	case p.Name == "duplicate-request":
 		if p.ClaimID != "" {
-			r.ClaimID = p.ClaimID
+			r.follow(p.ClaimID)
 			return false, 0
 		}
 		return false, pause

@@ -2,6 +2,7 @@ package crowd
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,20 @@ func TestRecord_Told(t *testing.T) {
 				t.Errorf("contradictions %q, want %q", broken, c.broken)
 			}
 		})
+	}
+}
+
+// What the audit of a load needs: every claim id that was told, and that a decision was promised.
+func TestRecord_Claims(t *testing.T) {
+	var r Record
+	for _, reply := range []said{lost, problem("duplicate-request", 409, "w"), pending, pending, granted(1, "g")} {
+		if promised := r.ClaimID == "x"; promised == r.PendingAt.IsZero() {
+			t.Errorf("with claim %q: told pending at %v", r.ClaimID, r.PendingAt)
+		}
+		r.told(reply.answer, reply.err)
+	}
+	if r.ClaimID != "x" || !slices.Equal(r.EarlierClaimIDs, []string{"w"}) {
+		t.Errorf("got the claim %q, before it %q", r.ClaimID, r.EarlierClaimIDs)
 	}
 }
 

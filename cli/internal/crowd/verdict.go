@@ -32,6 +32,7 @@ type Verdict struct {
 	Took       time.Duration
 	Retried    int // people who needed more than one request
 	Rechecked  int
+	Held       int      // people who could not ask when they arrived
 	Problems   []string // sentences; none: all is as promised
 }
 
@@ -42,7 +43,7 @@ const manyProblems = 20
 
 // Judge compares what people were told with what was promised.
 func Judge(res Result, want Expectation) Verdict {
-	v := Verdict{People: len(res.Records), Outcomes: make(map[string]int), Took: res.Took, Rechecked: res.Rechecked}
+	v := Verdict{People: len(res.Records), Outcomes: make(map[string]int), Took: res.Took, Rechecked: res.Rechecked, Held: res.Held}
 	v.count(res.Records)
 	v.quantiles(res.Records)
 	switch {
@@ -162,6 +163,9 @@ func (v Verdict) Write(w io.Writer) {
 	}
 	if v.Rechecked > 0 {
 		fmt.Fprintf(w, "  %s claims were asked about again\n", Grouped(int64(v.Rechecked)))
+	}
+	if v.Held > 0 {
+		fmt.Fprintf(w, "  %s could not ask when they arrived: as many as --concurrency allows were asking\n", Grouped(int64(v.Held)))
 	}
 	for _, p := range v.Problems {
 		fmt.Fprintf(w, "  WRONG: %s\n", p)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,20 @@ func Kafka(found map[string]string, getenv func(string) string) (broker.Config, 
 		SASLMechanism: getenv("KAFKA_SASL_MECHANISM"), SASLUsername: getenv("KAFKA_SASL_USERNAME"), SASLPassword: getenv("KAFKA_SASL_PASSWORD"),
 	}
 	return cfg, errors.Join(err, cfg.Validate())
+}
+
+// Gateways are the found gateways: one, or a comma list of those that share their claim id keys.
+func Gateways(found map[string]string) ([]string, error) {
+	urls := list(found[GatewayURL])
+	if len(urls) == 0 {
+		return nil, errors.New("GATEWAY_URL names no gateway")
+	}
+	for _, text := range urls {
+		if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return nil, fmt.Errorf("GATEWAY_URL: %q is no http:// or https:// URL", text)
+		}
+	}
+	return urls, nil
 }
 
 // Redis does the same for Redis.
