@@ -13,7 +13,7 @@ import (
 // Firstcome runs the command to its end.
 func Firstcome(t testing.TB, env []string, args ...string) (output string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "firstcome"), args...)
 	cmd.Env = env

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -41,6 +42,7 @@ type Process struct {
 	Name          string
 	Public, Admin string // URLs, once it listens
 
+	env       []string
 	cmd       *exec.Cmd
 	listening chan struct{}
 	exited    chan struct{}
@@ -53,20 +55,49 @@ type Process struct {
 func Start(t testing.TB, name string, env []string) *Process {
 	t.Helper()
 	p := Launch(t, name, env)
-	select {
-	case <-p.listening:
-	case <-p.exited:
+	if !p.listens(t) {
 		t.Fatalf("%s ended at once:\n%s", name, p.Text())
-	case <-time.After(patience):
-		t.Fatalf("%s does not say where it listens:\n%s", name, p.Text())
 	}
 	return p
+}
+
+// Again starts a service that has ended where it was before, as a supervisor does: once more while somebody else has the
+// port, which may be anybody's end of a connection.
+func (p *Process) Again(t testing.TB) *Process {
+	t.Helper()
+	env := append(p.env[:len(p.env):len(p.env)], "LISTEN_ADDR="+strings.TrimPrefix(p.Public, "http://"), "ADMIN_ADDR="+strings.TrimPrefix(p.Admin, "http://"))
+	var again *Process
+	Eventually(t, func() bool {
+		again = Launch(t, p.Name, env)
+		if again.listens(t) {
+			return true
+		}
+		if !strings.Contains(again.Text(), "address already in use") {
+			t.Fatalf("%s ended at once:\n%s", p.Name, again.Text())
+		}
+		return false
+	}, func() string { return p.Name + " cannot have its port again" })
+	return again
+}
+
+// listens returns once a process has said where it listens, or has ended.
+func (p *Process) listens(t testing.TB) bool {
+	t.Helper()
+	select {
+	case <-p.listening:
+		return true
+	case <-p.exited:
+		return false
+	case <-time.After(patience):
+		t.Fatalf("%s does not say where it listens:\n%s", p.Name, p.Text())
+		return false
+	}
 }
 
 // Launch is Start for a service that may end at once.
 func Launch(t testing.TB, name string, env []string) *Process {
 	t.Helper()
-	p := &Process{Name: name, cmd: exec.Command(filepath.Join(bin, name)), exited: make(chan struct{}), listening: make(chan struct{})}
+	p := &Process{Name: name, env: env, cmd: exec.Command(filepath.Join(bin, name)), exited: make(chan struct{}), listening: make(chan struct{})}
 	p.cmd.Env = env
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
