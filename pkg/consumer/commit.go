@@ -2,9 +2,12 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/firstcome/firstcome/pkg/broker"
 )
 
 // The metadata of a group's offset: the highest source before that offset.
@@ -37,7 +40,7 @@ func (w *worker) commit(ctx context.Context) {
 		return
 	}
 	if err := w.assignment.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) { // the group tells that itself
 			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
 		}
 		return
