@@ -219,7 +219,7 @@ func (m *Machine) emitted(r Result) {
 // commit commits what the journal has acknowledged, and never more.
 func (m *Machine) commit() {
 	s := m.s
-	if s.commits || !s.uncommitted() || m.now.Before(s.commitAt) && !m.stopping {
+	if s.commits || !s.uncommitted() || m.now.Before(s.commitAt) && (!m.stopping || s.commitFailed) {
 		return
 	}
 	s.commits = true

@@ -230,11 +230,6 @@ func (w *World) indexOf(offset int64) int {
 	return i
 }
 
-// Outcome is what an offset leads to, and the sequence if that is a grant.
-func (w *World) Outcome(offset int64) (fcfs.Outcome, int64) {
-	return w.outcomes[offset], w.sequence[offset]
-}
-
 // Ports are the world as one of its owners sees it.
 func (w *World) Ports(owner int) partition.Ports {
 	p := partition.Ports{Requests: requests{w, owner}, Store: w.Store, Journal: journal{w}}
