@@ -17,6 +17,7 @@ import (
 
 	"github.com/firstcome/firstcome/internal/problem"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 func pointers(a reply) string {
@@ -127,7 +128,7 @@ func TestGateway_BadInput(t *testing.T) {
 		{"look at one that cannot be", get("/v1/coupons/%F0%9F%8D%B5"), 404, "unknown-coupon", ""},
 		{"forged claim id", get("/v1/claims/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 404, "unknown-claim", ""},
 		{"not a claim id", get("/v1/claims/x"), 404, "unknown-claim", ""},
-		{"a claim id sealed for another partition", get("/v1/claims/" + r.service.sealer.Seal(ticket{
+		{"a claim id sealed for another partition", get("/v1/claims/" + r.service.sealer.Seal(verdict.Ticket{
 			Partition: 1 + event.Partition("tea", parts), CouponID: "tea", UserID: "u"})), 404, "unknown-claim", ""},
 
 		{"page of 0", get("/v1/coupons?limit=0"), 422, "invalid", "limit"},

@@ -1,4 +1,4 @@
-package ledger
+package posting
 
 import (
 	"errors"
@@ -6,31 +6,23 @@ import (
 
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
-	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
 )
 
 // page is what a run of the journal's records leads to.
 type page struct {
-	batch   postgres.Batch
-	letters []letter       // of records that cannot be read
+	batch   Batch
+	letters []Letter       // of records that cannot be read
 	unknown map[string]int // records of types that this program does not know, by type
 }
 
-// letter is a record that will not be written, and why.
-type letter struct {
-	record event.Record
-	reason event.Reason
-	detail string
-}
-
 // read sorts a run of the journal. It decides by the records alone.
-func read(from postgres.Place, b consumer.Batch) page {
-	to := postgres.Place{Next: b.Next, HighestSource: b.HighestSource, Last: from.Last}
-	p := page{batch: postgres.Batch{Partition: b.Partition, From: from, To: to}}
+func read(from Place, b consumer.Batch) page {
+	to := Place{Next: b.Next, HighestSource: b.HighestSource, Last: from.Last}
+	p := page{batch: Batch{Partition: b.Partition, From: from, To: to}}
 	for _, r := range b.Records {
 		p.take(r)
 		if r.Err == nil { // what cannot be read has no time to go by
-			p.batch.To.Last = &postgres.Mark{Offset: r.Offset, Time: r.Time.UTC()}
+			p.batch.To.Last = &Mark{Offset: r.Offset, Time: r.Time.UTC()}
 		}
 	}
 	return p
@@ -77,5 +69,5 @@ func (p *page) belongs(r event.Record, s event.Source) bool {
 }
 
 func (p *page) reject(r event.Record, reason event.Reason, detail string) {
-	p.letters = append(p.letters, letter{r, reason, detail})
+	p.letters = append(p.letters, Letter{r, reason, detail})
 }
