@@ -2,9 +2,12 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/firstcome/firstcome/pkg/broker"
 )
 
 // The metadata of a group's offset: the highest source before that offset. What
@@ -39,7 +42,7 @@ func (w *worker) commit(ctx context.Context) {
 		return
 	}
 	if err := w.partition.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) { // the group tells that itself
 			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
 		}
 		return

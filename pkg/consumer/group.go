@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -87,17 +88,20 @@ func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context
 		return fmt.Errorf("joining group %s: %w", cfg.GroupID, err)
 	}
 	defer group.Close() // leaves, once all goroutines have returned
+	var last *tenure
 	for {
 		generation, err := group.Next(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case last != nil && (errors.Is(err, kafka.UnknownMemberId) || errors.Is(err, kafka.IllegalGeneration)):
+			last.stepDown(err)
 		case err != nil:
 			// Each try ends here, at most four a second: a coordinator that is
 			// loading says [14], [15] or [16] for a while.
 			cfg.Log.Warn("joining the group failed, trying again", "error", err)
 		default:
-			own(ctx, cfg, generation, run)
+			last = own(ctx, cfg, generation, run)
 		}
 	}
 }
@@ -124,8 +128,22 @@ func waitForTopic(ctx context.Context, cfg GroupConfig) error {
 	}
 }
 
+// tenure is the ownership of partitions during one generation of the group.
+type tenure struct {
+	log  *slog.Logger
+	told sync.Once
+}
+
+// stepDown tells that the group has gone on without this member, as when the
+// process stood still for longer than the session time-out: once, by whomever
+// it is noticed first, an owner or the group.
+func (t *tenure) stepDown(why error) {
+	t.told.Do(func() { t.log.Warn("stepped down, joining the group again", "error", why) })
+}
+
 // own starts the goroutines of one generation.
-func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(context.Context, *Assignment) error) {
+func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(context.Context, *Assignment) error) *tenure {
+	t := &tenure{log: cfg.Log}
 	partitions := g.Assignments[cfg.Topic]
 	cfg.Log.Info("joined the group", "generation", g.ID, "partitions", len(partitions))
 	for _, p := range partitions {
@@ -135,14 +153,15 @@ func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(con
 			owned, cancel := context.WithCancel(ctx)
 			defer cancel()
 			defer context.AfterFunc(ended, cancel)()
-			keep(owned, cfg, a, run)
+			keep(owned, cfg, a, t, run)
 		})
 	}
+	return t
 }
 
 // keep calls run until the partition is taken away or run wants to rejoin; its
 // return ends the generation.
-func keep(ctx context.Context, cfg GroupConfig, a *Assignment, run func(context.Context, *Assignment) error) {
+func keep(ctx context.Context, cfg GroupConfig, a *Assignment, t *tenure, run func(context.Context, *Assignment) error) {
 	log := cfg.Log.With("partition", a.partition)
 	var retry broker.Backoff
 	for ctx.Err() == nil {
@@ -152,7 +171,7 @@ func keep(ctx context.Context, cfg GroupConfig, a *Assignment, run func(context.
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrRejoin):
-			log.Warn("joining the group again", "error", err)
+			t.stepDown(err)
 			retry.Wait(ctx) // not a tight loop, if it comes back at once
 			return
 		case err == nil:

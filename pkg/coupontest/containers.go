@@ -90,7 +90,11 @@ func redisContainer(ctx context.Context, s *set, _ string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := tcredis.Run(ctx, redisImage, labels)
+	options := []testcontainers.ContainerCustomizer{labels}
+	if s.alone {
+		options = append(options, redisWithDisk()...)
+	}
+	c, err := tcredis.Run(ctx, redisImage, options...)
 	if err != nil {
 		return nil, failed(ctx, c, err)
 	}
@@ -104,6 +108,26 @@ func redisContainer(ctx context.Context, s *set, _ string) (*server, error) {
 	srv.version = func(ctx context.Context) (string, error) { return redisVersion(ctx, srv.hostport) }
 	return srv, nil
 }
+
+// redisWithDisk gives Redis a file to keep its configuration in, so that CONFIG REWRITE makes what a test said about its
+// disk hold for the next start. It passes the image's entrypoint, whose modules would be written there too, and then be
+// loaded twice.
+func redisWithDisk() []testcontainers.ContainerCustomizer {
+	const file = "/data/redis.conf"
+	return []testcontainers.ContainerCustomizer{
+		testcontainers.WithFiles(testcontainers.ContainerFile{
+			Reader: strings.NewReader(redisConf), ContainerFilePath: file, FileMode: 0o644,
+		}),
+		testcontainers.WithEntrypoint("redis-server", file),
+		testcontainers.WithCmd(),
+	}
+}
+
+const redisConf = `protected-mode no
+enable-protected-configs yes
+dir /data
+save ""
+`
 
 func postgresContainer(ctx context.Context, s *set, _ string) (*server, error) {
 	labels, err := watched(s)
@@ -224,7 +248,7 @@ func killContainer(ctx context.Context, id string) error {
 	return err
 }
 
-// removeContainers is for the reaper: it knows the label only.
+// removeContainers is for the reaper: it knows the label only. Networks of those containers go too.
 func removeContainers(ctx context.Context, label string) error {
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
 	if err != nil {
@@ -240,6 +264,12 @@ func removeContainers(ctx context.Context, label string) error {
 	var problems []error
 	for _, c := range found.Items {
 		_, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+		problems = append(problems, err)
+	}
+	networks, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("label", containerLabel+"="+label)})
+	problems = append(problems, err)
+	for _, n := range networks.Items {
+		_, err := docker.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)

@@ -7,39 +7,59 @@ import (
 
 // Kill ends one of the test's own servers at once, as kill -9 does (an embedded Kafka or Redis lives in this process and is
 // closed instead). Kafka and Postgres keep their data; an embedded Redis comes back empty, one in a container with what it
-// last wrote to its disk, which is nothing unless it was told to.
+// last wrote to its disk, which is nothing unless it was told to: by CONFIG SET (save and appendonly are off, dbfilename may
+// be set) and CONFIG REWRITE, by SAVE. An append-only file counts once INFO says aof_rewrite_in_progress:0.
 func (s *Servers) Kill(t testing.TB, n Need) {
 	t.Helper()
-	srv := s.own(t, n)
-	must(t, "kill "+string(n), srv.kill)
-	srv.proxy.cut()
+	s.own(t, n).die(t, string(n))
 }
 
 // Restart starts a server that was killed, at the same address, and returns when it answers.
 func (s *Servers) Restart(t testing.TB, n Need) {
 	t.Helper()
-	srv := s.own(t, n)
+	s.own(t, n).live(t, string(n))
+}
+
+func (s *server) die(t testing.TB, name string) {
+	t.Helper()
+	if s.kill == nil {
+		t.Fatalf("coupontest: %s is several brokers: KillBroker kills one", name)
+	}
+	must(t, "kill "+name, s.kill)
+	s.proxy.direct("") // whoever gets its port next is not meant
+	s.proxy.cut()
+}
+
+func (s *server) live(t testing.TB, name string) {
+	t.Helper()
+	if s.restart == nil {
+		t.Fatalf("coupontest: %s is several brokers: RestartBroker starts one", name)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	hostport, err := srv.restart(ctx)
+	hostport, err := s.restart(ctx)
 	if err != nil {
-		t.Fatalf("coupontest: restart %s: %v", n, err)
+		t.Fatalf("coupontest: restart %s: %v", name, err)
 	}
-	srv.hostport = hostport
-	srv.proxy.direct(hostport)
+	s.hostport = hostport
+	s.proxy.direct(hostport)
 }
 
 // Pause holds back every byte to and from one of the test's own servers until Resume: connections stay open and nobody
 // answers. The server itself goes on, so what was in flight may have been done.
 func (s *Servers) Pause(t testing.TB, n Need) {
 	t.Helper()
-	s.own(t, n).proxy.hold()
+	for _, p := range s.own(t, n).proxies() {
+		p.hold()
+	}
 }
 
 // Resume ends Pause; what was held back arrives.
 func (s *Servers) Resume(t testing.TB, n Need) {
 	t.Helper()
-	s.own(t, n).proxy.release()
+	for _, p := range s.own(t, n).proxies() {
+		p.release()
+	}
 }
 
 func (s *Servers) own(t testing.TB, n Need) *server {

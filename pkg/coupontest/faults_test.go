@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/segmentio/kafka-go"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/coupontest"
@@ -62,6 +64,56 @@ func TestKill_Redis(t *testing.T) {
 	}
 }
 
+// What Redis was told about its disk holds for the next start: an append-only file loses nothing, a snapshot is found as it
+// was, and under another name there is nothing.
+func TestKill_RedisWithDisk(t *testing.T) {
+	s := alone(t, coupontest.Redis)
+	if s.Kind == "embedded" {
+		return // has no disk; TestKill_Redis
+	}
+	client := s.Redis(t)
+	tell := func(pairs ...string) {
+		t.Helper()
+		for i := 0; i < len(pairs); i += 2 {
+			if err := client.ConfigSet(t.Context(), pairs[i], pairs[i+1]).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := client.ConfigRewrite(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(value string) {
+		t.Helper()
+		if err := client.Set(t.Context(), "key", value, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finds := func(want string) {
+		t.Helper()
+		s.Kill(t, coupontest.Redis)
+		s.Restart(t, coupontest.Redis)
+		client = s.Redis(t)
+		if got := client.Get(t.Context(), "key").Val(); got != want {
+			t.Errorf("after the restart: %q, want %q", got, want)
+		}
+	}
+	tell("appendonly", "yes")
+	for text := ""; !strings.Contains(text, "aof_rewrite_in_progress:0"); { // the file is begun in the background
+		text = client.Info(t.Context(), "persistence").Val()
+	}
+	write("1")
+	finds("1")
+	if err := client.Save(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	write("2")
+	tell("appendonly", "no")
+	finds("1")
+	tell("dbfilename", "none.rdb")
+	finds("")
+}
+
 func TestKill_Postgres(t *testing.T) {
 	s := alone(t, coupontest.Postgres)
 	if err := exec(t.Context(), s.DatabaseURL, "CREATE TABLE grants AS SELECT 1 AS id"); err != nil {
@@ -111,6 +163,54 @@ func TestPause(t *testing.T) {
 				t.Errorf("after it: %v", err)
 			}
 		})
+	}
+}
+
+// A partition of three replicas goes on under another leader when its own is killed, and the killed one comes back.
+func TestKillBroker(t *testing.T) {
+	if kind := os.Getenv(coupontest.EnvServers); kind != "containers" {
+		if said := failure(t, func(tb testing.TB) { coupontest.StartCluster(tb, 3, coupontest.Kafka) }); !strings.Contains(said, "only be had in containers") {
+			t.Errorf("on %q servers: %q", kind, said)
+		}
+		return
+	}
+	s := coupontest.StartCluster(t, 3, coupontest.Kafka)
+	client := s.Kafka(t)
+	topic := client.Config().Topic(event.TopicRequests)
+	spec := broker.TopicSpec{Name: topic, Partitions: 1, Replication: 3, Config: map[string]string{"min.insync.replicas": "2"}}
+	if err := client.CreateTopics(t.Context(), []broker.TopicSpec{spec}); err != nil {
+		t.Fatal(err)
+	}
+	first := leader(t, client, topic, 0)
+	s.KillBroker(t, first)
+	second := leader(t, client, topic, first)
+	s.RestartBroker(t, first)
+	s.KillBroker(t, second)
+	if third := leader(t, client, topic, second); third == second {
+		t.Errorf("broker %d leads after it was killed", third)
+	}
+	if said := failure(t, func(tb testing.TB) { s.KillBroker(tb, 4) }); !strings.Contains(said, "no broker 4 among 3") {
+		t.Errorf("the fourth of three: %q", said)
+	}
+	if said := failure(t, func(tb testing.TB) { s.Kill(tb, coupontest.Kafka) }); !strings.Contains(said, "KillBroker") {
+		t.Errorf("all of them: %q", said)
+	}
+}
+
+// leader waits until another broker than the one that was leads the topic's only partition.
+func leader(t *testing.T, client *broker.Client, topic string, was int) int {
+	t.Helper()
+	var backoff broker.Backoff
+	for {
+		meta, err := client.Kafka().Metadata(t.Context(), &kafka.MetadataRequest{Topics: []string{topic}})
+		if err == nil && len(meta.Topics) == 1 && len(meta.Topics[0].Partitions) == 1 {
+			if id := meta.Topics[0].Partitions[0].Leader.ID; id > 0 && id != was {
+				return id
+			}
+		}
+		if backoff.Wait(t.Context()) != nil || backoff.Tries() > 200 {
+			t.Fatalf("no broker but %d leads: %v", was, err)
+		}
 	}
 }
 

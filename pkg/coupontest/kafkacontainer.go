@@ -28,7 +28,7 @@ started=/opt/kafka/config/.started
 [ ! -e $started ] || exec java $KAFKA_HEAP_OPTS -cp '/opt/kafka/libs/*' -Dlog4j2.configurationFile=/opt/kafka/config/log4j2.yaml \
   kafka.Kafka /opt/kafka/config/server.properties
 touch $started
-export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://%s,BROKER://localhost:29092
+export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://%s,BROKER://%s:29092
 exec /etc/kafka/docker/run
 ` + kafkaLastly + "\n"
 )
@@ -54,20 +54,30 @@ var kafkaEnvironment = map[string]string{
 }
 
 func kafkaContainer(ctx context.Context, s *set, advertise string) (*server, error) {
+	return kafkaNode(ctx, s, advertise, "localhost")
+}
+
+// kafkaNode starts a broker. Its clients reach it at advertise (empty: at the mapped port), the other brokers at peer.
+func kafkaNode(ctx context.Context, s *set, advertise, peer string, more ...testcontainers.ContainerCustomizer) (*server, error) {
 	labels, err := watched(s)
 	if err != nil {
 		return nil, err
 	}
 	hooks := testcontainers.ContainerLifecycleHooks{PostStarts: []testcontainers.ContainerHook{
-		func(ctx context.Context, c testcontainers.Container) error { return copyKafkaScript(ctx, c, advertise) },
+		func(ctx context.Context, c testcontainers.Container) error {
+			return copyKafkaScript(ctx, c, advertise, peer)
+		},
 	}}
-	c, err := testcontainers.Run(ctx, kafkaImage, labels,
+	options := []testcontainers.ContainerCustomizer{
+		labels,
 		testcontainers.WithEnv(kafkaEnvironment),
 		testcontainers.WithExposedPorts("9092/tcp"),
 		testcontainers.WithEntrypoint("sh", "-c", kafkaWaiting),
 		testcontainers.WithCmd(),
 		testcontainers.WithLifecycleHooks(hooks),
-		testcontainers.WithWaitStrategyAndDeadline(2*time.Minute, wait.ForLog("Transitioning from RECOVERY to RUNNING")))
+		testcontainers.WithWaitStrategyAndDeadline(2*time.Minute, wait.ForLog("Transitioning from RECOVERY to RUNNING")),
+	}
+	c, err := testcontainers.Run(ctx, kafkaImage, append(options, more...)...)
 	if err != nil {
 		return nil, failed(ctx, c, err)
 	}
@@ -82,14 +92,14 @@ func kafkaContainer(ctx context.Context, s *set, advertise string) (*server, err
 	return srv, nil
 }
 
-func copyKafkaScript(ctx context.Context, c testcontainers.Container, advertise string) error {
+func copyKafkaScript(ctx context.Context, c testcontainers.Container, advertise, peer string) error {
 	if advertise == "" {
 		var err error
 		if advertise, err = c.PortEndpoint(ctx, "9092/tcp", ""); err != nil {
 			return err
 		}
 	}
-	return c.CopyToContainer(ctx, fmt.Appendf(nil, kafkaStarts, advertise), kafkaScript, 0o755)
+	return c.CopyToContainer(ctx, fmt.Appendf(nil, kafkaStarts, advertise, peer), kafkaScript, 0o755)
 }
 
 // kafkaAnswers asks for metadata at the mapped port, which needs no other address to be reachable.

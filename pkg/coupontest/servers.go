@@ -53,10 +53,16 @@ func Start(t testing.TB, needs ...Need) *Servers {
 // that their addresses stay the same.
 func StartAlone(t testing.TB, needs ...Need) *Servers {
 	t.Helper()
+	return startAlone(t, 0, needs)
+}
+
+func startAlone(t testing.TB, brokers int, needs []Need) *Servers {
+	t.Helper()
 	if !mainRan {
 		t.Fatal("coupontest: this package needs func TestMain(m *testing.M) { coupontest.Main(m) }, which stops the servers")
 	}
 	own := newSet(true)
+	own.brokers = brokers
 	t.Cleanup(func() {
 		if err := own.close(); err != nil {
 			t.Errorf("coupontest: %v", err)

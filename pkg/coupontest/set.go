@@ -21,6 +21,20 @@ type server struct {
 	kill    func(context.Context) error           // at once, nothing is written any more
 	restart func(context.Context) (string, error) // after kill; tells where it is now
 	proxy   *proxy
+
+	brokers []*server // of a Kafka of several, each with its own proxy; the fields above are all of them together
+}
+
+// proxies are all that stand before it.
+func (s *server) proxies() []*proxy {
+	if s.proxy != nil {
+		return []*proxy{s.proxy}
+	}
+	var all []*proxy
+	for _, b := range s.brokers {
+		all = append(all, b.proxy)
+	}
+	return all
 }
 
 // address is what tests are told: the proxy's, where there is one.
@@ -73,6 +87,7 @@ type set struct {
 	kind      kind
 	err       error // why there can't be any
 	alone     bool
+	brokers   int // of Kafka, where it is not one
 	mu        sync.Mutex
 	entries   map[Need]*entry
 	reaper    *reaper
@@ -141,14 +156,22 @@ func (s *set) startServer(ctx context.Context, need Need) (*server, error) {
 	if !known {
 		return nil, errors.New("no such server")
 	}
+	if need == Kafka && s.brokers > 0 {
+		return startCluster(ctx, s, s.brokers)
+	}
 	if !s.alone {
 		return start(ctx, s, "")
 	}
+	return behindProxy(func(advertise string) (*server, error) { return start(ctx, s, advertise) })
+}
+
+// behindProxy starts a server that keeps its address whatever happens to it.
+func behindProxy(start func(advertise string) (*server, error)) (*server, error) {
 	p, err := newProxy()
 	if err != nil {
 		return nil, err
 	}
-	srv, err := start(ctx, s, p.addr())
+	srv, err := start(p.addr())
 	if err != nil {
 		p.close()
 		return nil, err

@@ -116,6 +116,9 @@ func (s *Service) notice(log *slog.Logger, n partition.Notice) {
 	case partition.LetterFails:
 		log.Warn("dead letters cannot be written, the partition waits", "error", text(n.Err))
 	case partition.CommitFails:
+		if errors.Is(n.Err, broker.ErrFenced) {
+			return // the group tells that itself
+		}
 		log.Warn("the group's offset could not be committed, trying again", "error", text(n.Err))
 	default:
 		s.metrics.recoveries.WithLabelValues(n.Kind).Inc()

@@ -25,6 +25,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
 	"github.com/firstcome/firstcome/services/ledger/posting"
+	"github.com/firstcome/firstcome/services/ledger/posting/postingtest"
 )
 
 const secret = "s3cret"
@@ -112,9 +113,9 @@ func sample(t testing.TB) (*postgres.Store, []event.CouponGranted) {
 	}
 	for _, f := range facts {
 		if f.Defined != nil {
-			b.Definitions = append(b.Definitions, definitionOf(f))
+			b.Definitions = append(b.Definitions, postingtest.Definition(f))
 		} else {
-			b.Grants = append(b.Grants, grantOf(event.TopicRequests, f))
+			b.Grants = append(b.Grants, postingtest.Grant(event.TopicRequests, f))
 		}
 	}
 	if err := s.Write(t.Context(), b, func(context.Context, posting.Refused) error { return nil }); err != nil {

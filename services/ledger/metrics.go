@@ -55,6 +55,12 @@ func (m *metrics) Revoked(partition int32) {
 	m.nextOffset.DeleteLabelValues(strconv.Itoa(int(partition)))
 }
 
+func (m *metrics) Buried(letters []posting.Letter) {
+	for _, l := range letters {
+		m.deadLetters.WithLabelValues(string(l.Reason)).Inc()
+	}
+}
+
 func (m *metrics) Written(w posting.Written) {
 	m.batchSeconds.Observe(w.Took.Seconds())
 	m.next(w.Batch.Partition, w.Batch.To.Next)
@@ -62,11 +68,6 @@ func (m *metrics) Written(w posting.Written) {
 	m.definitions.Add(float64(len(w.Batch.Definitions)))
 	for _, n := range w.Unknown {
 		m.unknown.Add(float64(n))
-	}
-	for _, letters := range [][]posting.Letter{w.Violations, w.Unreadable} {
-		for _, l := range letters {
-			m.deadLetters.WithLabelValues(string(l.Reason)).Inc()
-		}
 	}
 	if n := len(w.Batch.Grants); n > 0 {
 		m.delaySeconds.Observe(time.Since(w.Batch.Grants[n-1].RequestedAt).Seconds())

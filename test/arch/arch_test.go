@@ -46,6 +46,7 @@ var rules = []rule{
 	service("issuer"), adapter("issuer", goRedis), command("issuer"),
 	service("ledger"), adapter("ledger", pgx, "github.com/jackc/tern", "github.com/pressly/goose"), command("ledger"),
 	{"services/ledger/posting", []string{project + "pkg/event", project + "pkg/consumer"}, kit},
+	{"services/ledger/posting/postingtest", []string{project + "pkg/event", project + "internal/fcfs", services + "ledger/posting"}, kit},
 	{"cli", []string{project, "github.com/spf13/", "github.com/schollz/progressbar", "github.com/prometheus/client_golang", kafkaGo, goRedis, pgx, "golang.org/x/"}, kit},
 	{"test", []string{""}, []string{""}},
 	{"tools", nil, nil},

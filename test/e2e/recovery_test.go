@@ -12,15 +12,16 @@ import (
 	"github.com/firstcome/firstcome/internal/env"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/services/issuer"
+	"github.com/firstcome/firstcome/test/process"
 )
 
 // An issuer dies after it has decided and before it has emitted: what it decided is in the outbox, people may have read it
 // there, and the next issuer emits it.
 func TestStopBetweenDecideAndEmit(t *testing.T) {
 	servers := coupontest.Start(t)
-	env := environment(servers)
-	createTopics(t, servers, env)
-	gateway, ledger := start(t, "gateway", env), start(t, "ledger", env)
+	env := process.Environment(servers)
+	process.CreateTopics(t, env, 4)
+	gateway, ledger := process.Start(t, "gateway", env), process.Start(t, "ledger", env)
 
 	ctx, kill := context.WithCancel(t.Context())
 	var decided, died atomic.Int64
@@ -35,18 +36,18 @@ func TestStopBetweenDecideAndEmit(t *testing.T) {
 		}
 		return nil
 	})
-	for _, p := range []*process{gateway, ledger} {
-		p.waitReady(t)
+	for _, p := range []*process.Process{gateway, ledger} {
+		p.WaitReady(t)
 	}
 	s := startSale(t, env, gateway, "tea", 500, 4000)
 	<-ended
 	if died.Load() == 0 {
 		t.Fatal("the issuer ended before it was to die")
 	}
-	second := start(t, "issuer", env)
+	second := process.Start(t, "issuer", env)
 	s.ends(t)
-	audit(t, env, s)
-	if metric(t, second, "coupon_issuer_reemitted_total") <= 0 {
+	process.Audit(t, env, s.Load)
+	if second.Metric(t, "coupon_issuer_reemitted_total") <= 0 {
 		t.Error("the second issuer had nothing to emit for the first")
 	}
 }

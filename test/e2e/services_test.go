@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/test/process"
 )
 
 var services = []string{"issuer", "gateway", "ledger"}
@@ -21,17 +22,17 @@ func TestServices_BadConfiguration(t *testing.T) {
 		"ledger":  {"KAFKA_BROKERS", "DATABASE_URL", "READ_TOKENS", "KAFKA_SASL_MECHANISM"},
 	} {
 		t.Run(service, func(t *testing.T) {
-			p := launch(t, service, []string{"KAFKA_SASL_MECHANISM=KERBEROS"})
-			<-p.exited
-			if p.cmd.ProcessState.ExitCode() != 1 {
-				t.Errorf("exit code %d, want 1", p.cmd.ProcessState.ExitCode())
+			p := process.Launch(t, service, []string{"KAFKA_SASL_MECHANISM=KERBEROS"})
+			<-p.Exited()
+			if p.ExitCode() != 1 {
+				t.Errorf("exit code %d, want 1", p.ExitCode())
 			}
-			if lines := strings.Count(strings.TrimSpace(p.text()), "\n"); lines != 0 {
-				t.Errorf("%d lines, want one message:\n%s", lines+1, p.text())
+			if lines := strings.Count(strings.TrimSpace(p.Text()), "\n"); lines != 0 {
+				t.Errorf("%d lines, want one message:\n%s", lines+1, p.Text())
 			}
 			for _, want := range wants {
-				if !strings.Contains(p.text(), want) {
-					t.Errorf("%s is not named in:\n%s", want, p.text())
+				if !strings.Contains(p.Text(), want) {
+					t.Errorf("%s is not named in:\n%s", want, p.Text())
 				}
 			}
 		})
@@ -41,42 +42,42 @@ func TestServices_BadConfiguration(t *testing.T) {
 // Services may be started before there is anything to talk to: they say what they wait for, and then get on.
 func TestServices_AnyOrder(t *testing.T) {
 	servers := coupontest.Start(t)
-	env := environment(servers)
-	running := map[string]*process{}
+	env := process.Environment(servers)
+	running := map[string]*process.Process{}
 	for _, name := range services {
-		p := start(t, name, env)
+		p := process.Start(t, name, env)
 		running[name] = p
-		if status, _ := get(t, p.admin+"/livez", ""); status != http.StatusOK {
+		if status, _ := process.Get(t, p.Admin+"/livez", ""); status != http.StatusOK {
 			t.Errorf("%s: /livez says %d", name, status)
 		}
-		eventually(t, func() bool {
-			status, body := get(t, p.admin+"/readyz", "")
+		process.Eventually(t, func() bool {
+			status, body := process.Get(t, p.Admin+"/readyz", "")
 			return status == http.StatusServiceUnavailable && strings.Contains(body, servers.TopicPrefix+"coupon.")
 		}, func() string { return name + " does not say that it waits for the topics" })
 	}
 	if status, body := claim(t, running["gateway"], "tea", "ada", ""); status != http.StatusServiceUnavailable {
 		t.Errorf("a claim before the topics exist is answered %d %s", status, body)
 	}
-	createTopics(t, servers, env)
+	process.CreateTopics(t, env, 4)
 	for _, p := range running {
-		p.waitReady(t)
+		p.WaitReady(t)
 	}
 	put(t, running["gateway"], "tea", `{"limit":1}`, http.StatusCreated)
 	if status, body := claim(t, running["gateway"], "tea", "ada", "wait=10"); status != http.StatusOK {
 		t.Errorf("claim: %d %s", status, body)
 	}
 	for name, p := range running {
-		if _, body := get(t, p.admin+"/metrics", ""); !strings.Contains(body, "coupon_"+name+"_") {
-			t.Errorf("%s: no metrics of its own in:\n%s", name, tail(body, 500))
+		if _, body := process.Get(t, p.Admin+"/metrics", ""); !strings.Contains(body, "coupon_"+name+"_") {
+			t.Errorf("%s: no metrics of its own in:\n%s", name, process.Tail(body, 500))
 		}
-		p.term(t)
-		for line := range strings.Lines(p.text()) {
+		p.Term(t)
+		for line := range strings.Lines(p.Text()) {
 			if !json.Valid([]byte(line)) {
 				t.Errorf("%s logs a line that is no JSON: %s", name, line)
 			}
 		}
-		if strings.Contains(p.text(), "ada") {
-			t.Errorf("%s logs a user id:\n%s", name, p.text())
+		if strings.Contains(p.Text(), "ada") {
+			t.Errorf("%s logs a user id:\n%s", name, p.Text())
 		}
 	}
 }
@@ -84,12 +85,12 @@ func TestServices_AnyOrder(t *testing.T) {
 // A gateway that stops answers those who wait: their claim is in the log, so they get its id.
 func TestServices_StopWithClaimsInFlight(t *testing.T) {
 	servers := coupontest.Start(t)
-	env := environment(servers)
-	createTopics(t, servers, env)
-	gateway, issuer := start(t, "gateway", env), start(t, "issuer", env)
-	gateway.waitReady(t)
+	env := process.Environment(servers)
+	process.CreateTopics(t, env, 4)
+	gateway, issuer := process.Start(t, "gateway", env), process.Start(t, "issuer", env)
+	gateway.WaitReady(t)
 	put(t, gateway, "tea", `{"limit":10}`, http.StatusCreated)
-	issuer.term(t) // from here on nobody decides
+	issuer.Term(t) // from here on nobody decides
 
 	const people = 50
 	type answer struct {
@@ -104,9 +105,9 @@ func TestServices_StopWithClaimsInFlight(t *testing.T) {
 			answers <- answer{status, body}
 		})
 	}
-	eventually(t, func() bool { return metric(t, gateway, "coupon_gateway_waiters") == people },
+	process.Eventually(t, func() bool { return gateway.Metric(t, "coupon_gateway_waiters") == people },
 		func() string { return "the claims are not waiting" })
-	gateway.term(t)
+	gateway.Term(t)
 	sent.Wait()
 	close(answers)
 	for a := range answers {
@@ -116,29 +117,24 @@ func TestServices_StopWithClaimsInFlight(t *testing.T) {
 	}
 }
 
-func createTopics(t *testing.T, s *coupontest.Servers, env []string) {
+func put(t *testing.T, gateway *process.Process, id, body string, want int) {
 	t.Helper()
-	must(t, env, "topics", "create", "--partitions", "4")
-}
-
-func put(t *testing.T, gateway *process, id, body string, want int) {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodPut, gateway.public+"/v1/coupons/"+id, strings.NewReader(body))
+	req, err := http.NewRequest(http.MethodPut, gateway.Public+"/v1/coupons/"+id, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if status, got := do(t, req, adminSecret); status != want {
+	if status, got := process.Do(t, req, process.AdminSecret); status != want {
 		t.Fatalf("PUT %s: %d %s, want %d", id, status, got, want)
 	}
 }
 
-func claim(t *testing.T, gateway *process, id, user, prefer string) (int, string) {
+func claim(t *testing.T, gateway *process.Process, id, user, prefer string) (int, string) {
 	body, err := json.Marshal(map[string]string{"user_id": user})
 	if err != nil {
 		t.Error(err)
 	}
-	req, err := http.NewRequest(http.MethodPost, gateway.public+"/v1/coupons/"+id+"/claims", strings.NewReader(string(body)))
+	req, err := http.NewRequest(http.MethodPost, gateway.Public+"/v1/coupons/"+id+"/claims", strings.NewReader(string(body)))
 	if err != nil {
 		t.Error(err)
 		return 0, ""
@@ -147,24 +143,5 @@ func claim(t *testing.T, gateway *process, id, user, prefer string) (int, string
 	if prefer != "" {
 		req.Header.Set("Prefer", prefer)
 	}
-	return do(t, req, claimSecret)
-}
-
-// metric is a gauge's or counter's value, summed over its labels; -1 without any.
-func metric(t *testing.T, p *process, name string) float64 {
-	t.Helper()
-	_, body := get(t, p.admin+"/metrics", "")
-	sum, found := 0.0, false
-	for line := range strings.Lines(body) {
-		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == ' ' || rest[0] == '{') {
-			var value float64
-			if _, err := fmt.Sscan(rest[strings.LastIndexByte(rest, ' ')+1:], &value); err == nil {
-				sum, found = sum+value, true
-			}
-		}
-	}
-	if !found {
-		return -1
-	}
-	return sum
+	return process.Do(t, req, process.ClaimSecret)
 }

@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -28,25 +27,11 @@ func readDeadLetters(ctx context.Context, client *broker.Client, topic string) (
 }
 
 func deadLetterOf(r event.Record) deadLetter {
-	d := deadLetter{partition: -1, offset: -1}
-	for _, h := range r.Headers {
-		value := string(h.Value)
-		switch strings.TrimPrefix(h.Key, "fc_") {
-		case "topic":
-			d.topic = value
-		case "partition":
-			if _, err := fmt.Sscanf(value, "%d", &d.partition); err != nil {
-				d.partition = -1
-			}
-		case "offset":
-			if _, err := fmt.Sscanf(value, "%d", &d.offset); err != nil {
-				d.offset = -1
-			}
-		case "reason":
-			d.reason = event.Reason(value)
-		}
+	l, err := event.ReadDeadLetter(r)
+	if err != nil {
+		return deadLetter{partition: -1, offset: -1}
 	}
-	return d
+	return deadLetter{l.Record.Topic, l.Record.Partition, l.Record.Offset, l.Reason}
 }
 
 type place struct {

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -180,7 +181,11 @@ func (m *Machine) compared(at Progress) {
 	m.s.at = at
 	m.s.lookAt = m.now.Add(m.cfg.LookEvery)
 	m.failures, m.lastErr = 0, nil
-	clear(m.doubtful)
+	for p := range m.doubtful { // what progress has passed; a call that was late before may be so still
+		if p.Offset <= at.Offset {
+			delete(m.doubtful, p)
+		}
+	}
 }
 
 // emit has one produce call under way, so that whatever lands in the journal is a run of facts that begins at or below
@@ -200,6 +205,11 @@ func (m *Machine) emitted(r Result) {
 		m.restart(UnknownResult, r.Err)
 		return
 	}
+	if r.Emitted.First < m.tail.Next {
+		// Before it extends what is known of the journal, which would hide the loss: a new session compares.
+		m.restart(Failed, fmt.Errorf("the journal took facts at offset %d, where it had %d records", r.Emitted.First, m.tail.Next))
+		return
+	}
 	o := &m.s.outbox
 	o.inFlight = 0
 	o.ack(len(r.Facts))
@@ -209,7 +219,7 @@ func (m *Machine) emitted(r Result) {
 // commit commits what the journal has acknowledged, and never more.
 func (m *Machine) commit() {
 	s := m.s
-	if s.commits || !s.uncommitted() || m.now.Before(s.commitAt) && !m.stopping {
+	if s.commits || !s.uncommitted() || m.now.Before(s.commitAt) && (!m.stopping || s.commitFailed) {
 		return
 	}
 	s.commits = true

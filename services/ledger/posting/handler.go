@@ -77,10 +77,8 @@ func (h *Handler) begin(ctx context.Context, partition int32) (Place, error) {
 func (h *Handler) Handle(ctx context.Context, b consumer.Batch) error {
 	began := time.Now()
 	page := read(h.place(b.Partition), b)
-	var violations []Letter
 	err := h.cfg.Store.Write(ctx, page.batch, func(ctx context.Context, refused Refused) error {
-		violations = violating(b.Records, refused)
-		return h.bury(ctx, slices.Concat(violations, page.letters))
+		return h.bury(ctx, slices.Concat(violating(b.Records, refused), page.letters))
 	})
 	if errors.Is(err, ErrOutdated) {
 		if err = h.cfg.Store.Migrate(ctx); err == nil {
@@ -97,7 +95,7 @@ func (h *Handler) Handle(ctx context.Context, b consumer.Batch) error {
 	h.mu.Lock()
 	h.places[b.Partition] = page.batch.To
 	h.mu.Unlock()
-	h.written(Written{page.batch, violations, page.letters, page.unknown, time.Since(began)})
+	h.written(Written{page.batch, page.unknown, time.Since(began)})
 	return nil
 }
 
@@ -165,7 +163,8 @@ func violating(records []event.Record, refused Refused) (letters []Letter) {
 	return letters
 }
 
-// bury returns once the dead letters are acknowledged.
+// bury returns once the dead letters are acknowledged. The alarm is raised then and there, at least once as the letters are:
+// the row is locked and was compared, so it is no false one, and a commit whose answer gets lost does not take it along.
 func (h *Handler) bury(ctx context.Context, letters []Letter) error {
 	if len(letters) == 0 {
 		return nil
@@ -179,18 +178,23 @@ func (h *Handler) bury(ctx context.Context, letters []Letter) error {
 	if err := h.cfg.Letters.Publish(ctx, messages); err != nil {
 		return fmt.Errorf("the dead letters' topic refuses: %w", err)
 	}
+	h.alarm(letters)
 	return nil
 }
 
-// written tells of a batch once it is committed: no alarm is raised for what was rolled back.
-func (h *Handler) written(w Written) {
-	for _, l := range w.Violations {
-		h.cfg.Log.Error("a journal record contradicts what is stored; it was not written", "partition", l.Record.Partition, "offset", l.Record.Offset)
-	}
-	for _, l := range w.Unreadable {
-		h.cfg.Log.Error("a journal record cannot be read", "partition", l.Record.Partition, "offset", l.Record.Offset,
+func (h *Handler) alarm(letters []Letter) {
+	for _, l := range letters {
+		what := "a journal record cannot be read"
+		if l.Reason == event.ReasonUniqueViolation {
+			what = "a journal record contradicts what is stored; it was not written"
+		}
+		h.cfg.Log.Error(what, "partition", l.Record.Partition, "offset", l.Record.Offset,
 			"last_offset", l.Record.LastOffset, "reason", string(l.Reason), "detail", l.Detail)
 	}
+	h.cfg.Observer.Buried(letters)
+}
+
+func (h *Handler) written(w Written) {
 	for kind := range w.Unknown {
 		if h.firstSeen(kind) {
 			h.cfg.Log.Warn("journal records of a type that this ledger does not know are passed over; is it older than the issuer?", "type", kind)

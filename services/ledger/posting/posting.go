@@ -91,7 +91,10 @@ type Journal interface {
 type Observer interface {
 	// Beginning tells from where a partition is taken.
 	Beginning(partition int32, at Place)
-	// Written tells of a batch that is committed: nothing is counted, and no alarm raised, for what was rolled back.
+	// Buried tells of letters that the dead letters' topic has: an alarm. It may tell of one again, as the topic may have it
+	// again.
+	Buried([]Letter)
+	// Written tells of a batch that is committed. It tells of none again, and of none whose commit was not answered.
 	Written(Written)
 	// Moved tells that a partition's row was not where this ledger had left it.
 	Moved(partition int32)
@@ -101,16 +104,14 @@ type Observer interface {
 	Revoked(partition int32)
 }
 
-// Written is a batch that was committed, and what it left out.
+// Written is a batch that was committed.
 type Written struct {
-	Batch      Batch
-	Violations []Letter       // contradict what is stored
-	Unreadable []Letter       // or do not belong here
-	Unknown    map[string]int // records of types that this program does not know, by type
-	Took       time.Duration  // to read and write it, its dead letters included
+	Batch   Batch          // those included that contradicted what was stored
+	Unknown map[string]int // records of types that this program does not know, by type
+	Took    time.Duration  // to read and write it, its dead letters included
 }
 
-// Letter is a record that was not written, and why. The dead letters' topic has it.
+// Letter is a record that is not written, and why: it contradicts what is stored, cannot be read, or does not belong here.
 type Letter struct {
 	Record event.Record
 	Reason event.Reason
@@ -120,6 +121,7 @@ type Letter struct {
 type nobody struct{}
 
 func (nobody) Beginning(int32, Place) {}
+func (nobody) Buried([]Letter)        {}
 func (nobody) Written(Written)        {}
 func (nobody) Moved(int32)            {}
 func (nobody) Stuck(int32, error)     {}

@@ -83,26 +83,45 @@ func (s *Store) read(ctx context.Context, q Question, v version, window string) 
 }
 
 // reading understands the script's answer; coupon is what the script was told to be known.
-func (s *Store) reading(couponID string, answer []any, coupon versioned) (r verdict.Reading, now versioned, err error) {
-	if r.Progress, err = parseProgress(text(answer, 0)); err != nil {
-		return r, coupon, fmt.Errorf("coupon %s: %w", couponID, err)
+func (s *Store) reading(couponID string, answer reply, coupon versioned) (verdict.Reading, versioned, error) {
+	r, err := answer.reading()
+	if err != nil {
+		return verdict.Reading{}, coupon, fmt.Errorf("coupon %s: %w", couponID, err)
 	}
 	if len(answer) > 5 {
-		flat, _ := answer[5].([]any)
-		if coupon, err = s.known.learn(couponID, version(text(answer, 1)), flat); err != nil {
-			return r, coupon, err
+		if coupon, err = s.known.learn(couponID, answer, 1, 5); err != nil {
+			return verdict.Reading{}, coupon, err
 		}
+	} else if now, err := answer.text(1); err != nil || version(now) != coupon.version {
+		return verdict.Reading{}, coupon, fmt.Errorf("coupon %s: %w: definitions that were not asked for", couponID, errReply)
 	}
 	r.Definitions = coupon.list
-	r.Total, err = strconv.ParseInt(text(answer, 2), 10, 64)
-	if err == nil {
-		r.Granted, err = strconv.ParseInt(text(answer, 3), 10, 64)
-	}
-	if err == nil {
-		r.Entry, err = parseEntry(text(answer, 4))
-	}
-	if err != nil {
-		return r, coupon, fmt.Errorf("coupon %s: %w", couponID, err)
-	}
 	return r, coupon, nil
+}
+
+// reading is all of an answer but the definitions.
+func (r reply) reading() (got verdict.Reading, err error) {
+	if got.Progress, err = r.progress(0); err != nil {
+		return got, err
+	}
+	if got.Total, err = r.count(2); err != nil {
+		return got, err
+	}
+	if got.Granted, err = r.count(3); err != nil {
+		return got, err
+	}
+	got.Entry, err = r.entry(4)
+	return got, err
+}
+
+func (r reply) count(i int) (int64, error) {
+	value, err := r.text(i)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%w: %.40q is no count", errReply, value)
+	}
+	return n, nil
 }

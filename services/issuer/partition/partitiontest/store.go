@@ -55,6 +55,12 @@ func (s *Store) State() *fcfs.Log { return s.state }
 // Empty loses everything.
 func (s *Store) Empty() { s.Rewind(Saved{Progress: partition.Nothing}) }
 
+// Snapshot remembers everything, until it is rewound to.
+func (s *Store) Snapshot() (rewind func()) {
+	saved := s.Save()
+	return func() { s.Rewind(saved) }
+}
+
 // Save remembers everything.
 func (s *Store) Save() Saved {
 	return Saved{s.progress, slices.Clone(s.outbox), slices.Clone(s.changes)}
@@ -73,13 +79,7 @@ func (s *Store) Rewind(to Saved) {
 func (s *Store) move(to partition.Progress, change func(*fcfs.Log)) {
 	s.changes = append(s.changes, change)
 	s.progress = to
-	w := s.world
-	for _, q := range w.Log {
-		if q.Refused != nil && q.Last <= to.Offset && q.Last > w.decided && w.Letters[q.Offset] == 0 {
-			w.breach("progress is beyond offset %d, which is not among the dead letters", q.Offset)
-		}
-	}
-	w.decided = max(w.decided, to.Offset)
+	s.world.Reached(to)
 	s.check()
 }
 

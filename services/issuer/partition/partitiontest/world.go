@@ -24,19 +24,20 @@ var (
 
 // World is one partition. Not safe for concurrent use: whoever drives it does one thing after another.
 type World struct {
-	Partition int32
-	Log       []partition.Request // all that was ever asked, by offset
-	Start     int64               // of the log: what is below was dropped by retention
-	End       int64
-	Committed partition.Committed
-	Owner     int // in the group's eyes; commits of others are refused
-	Store     *Store
-	other     partition.Store // instead of Store
-	Journal   []fcfs.Fact     // every record, duplicates included
-	Cut       int64           // what of the journal is gone, which should never be
-	Letters   map[int64]int
-	Breaches  []string
-	FetchMost int // requests in one fetch; 5 when 0
+	Partition   int32
+	Log         []partition.Request // all that was ever asked, by offset
+	Start       int64               // of the log: what is below was dropped by retention
+	End         int64
+	Committed   partition.Committed
+	Owner       int // in the group's eyes; commits of others are refused
+	Store       *Store
+	other       partition.Store // instead of Store
+	Journal     []fcfs.Fact     // every record, duplicates included
+	Cut         int64           // what of the journal is gone, which should never be
+	Letters     map[int64]int
+	Breaches    []string
+	FetchMost   int // requests in one fetch; 5 when 0
+	JournalPage int // facts in one reading of the journal; 4 when 0
 
 	oracle   *fcfs.Log
 	outcomes map[int64]fcfs.Outcome
@@ -157,9 +158,7 @@ func (w *World) land(facts []fcfs.Fact) {
 // landNewer plays an issuer of a newer version that decides beside the others: it has a record in the journal for some of
 // the requests that are dead letters to them.
 func (w *World) landNewer() {
-	last := w.facts[w.taken-1].Source.Offset
-	from, _ := slices.BinarySearchFunc(w.Log, last+1, func(q partition.Request, offset int64) int { return int(q.Offset - offset) })
-	for _, q := range w.Log[from:] {
+	for _, q := range w.Log[w.indexOf(w.facts[w.taken-1].Source.Offset+1):] {
 		if q.Last > w.decided || !w.Covered(q.Offset) {
 			return
 		}
@@ -192,8 +191,44 @@ func describe(f fcfs.Fact) string {
 	return fmt.Sprintf("%d: %+v", f.Source.Offset, *f.Defined)
 }
 
-// Use puts another store in the place of Store, which then stays empty and is compared with nothing.
+// Use puts another store in the place of Store, which then stays empty and is compared with nothing. For a Walk it must be
+// Losable.
 func (w *World) Use(s partition.Store) { w.other = s }
+
+// Losable is a store whose state can be lost.
+type Losable interface {
+	Progress() partition.Progress
+	Empty()
+	// Snapshot remembers everything; rewind goes back to it.
+	Snapshot() (rewind func())
+}
+
+func (w *World) losable() Losable {
+	if w.other != nil {
+		return w.other.(Losable)
+	}
+	return w.Store
+}
+
+// Reached is told by a store that has moved progress. It notes a breach where a record that was refused on the way there is
+// not among the dead letters.
+func (w *World) Reached(to partition.Progress) {
+	for i := w.indexOf(w.decided + 1); i < len(w.Log) && w.Log[i].Last <= to.Offset; i++ {
+		if q := w.Log[i]; q.Refused != nil && w.Letters[q.Offset] == 0 {
+			w.breach("progress is beyond offset %d, which is not among the dead letters", q.Offset)
+		}
+	}
+	w.decided = max(w.decided, to.Offset)
+}
+
+// Decided is the highest offset that progress ever had.
+func (w *World) Decided() int64 { return w.decided }
+
+// indexOf is the place in Log of the first request that reaches to an offset or beyond.
+func (w *World) indexOf(offset int64) int {
+	i, _ := slices.BinarySearchFunc(w.Log, offset, func(q partition.Request, offset int64) int { return int(q.Last - offset) })
+	return i
+}
 
 // Ports are the world as one of its owners sees it.
 func (w *World) Ports(owner int) partition.Ports {
@@ -224,11 +259,10 @@ func (r requests) Fetch(_ context.Context, offset int64) (partition.Fetched, err
 	if r.FetchMost > 0 {
 		most = r.FetchMost
 	}
-	for _, q := range r.Log {
-		if q.Last >= offset && len(f.Requests) < most {
-			f.Requests = append(f.Requests, q)
-			f.Next = q.Last + 1
-		}
+	from := r.indexOf(offset)
+	f.Requests = append(f.Requests, r.Log[from:min(from+most, len(r.Log))]...)
+	if n := len(f.Requests); n > 0 {
+		f.Next = f.Requests[n-1].Last + 1
 	}
 	return f, nil
 }
@@ -257,10 +291,12 @@ func (j journal) Bounds(context.Context) (start, end int64, err error) {
 	return j.Cut, int64(len(j.Journal)), nil
 }
 
-const journalPage = 4
-
 func (j journal) page(offset int64) []fcfs.Fact {
-	return j.Journal[offset:min(offset+journalPage, int64(len(j.Journal)))]
+	most := 4
+	if j.JournalPage > 0 {
+		most = j.JournalPage
+	}
+	return j.Journal[offset:min(offset+int64(most), int64(len(j.Journal)))]
 }
 
 func (j journal) Sources(_ context.Context, offset int64) (partition.Sources, error) {

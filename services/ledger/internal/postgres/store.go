@@ -17,11 +17,12 @@ import (
 // Limits in time of what a ledger asks of Postgres.
 const (
 	connectTimeout = 5 * time.Second
-	// A ledger that is paused within a transaction holds its partition's row. Postgres ends such a session by itself, so
-	// that the next owner waits no longer than this.
-	writeTimeout = 30 * time.Second
-	idleTimeout  = 10 * time.Second
-	readTimeout  = 5 * time.Second
+	writeTimeout   = 30 * time.Second
+	// A ledger that is paused within a transaction holds its partition's row. Postgres ends such a session by itself after
+	// idleTimeout, or else the next owner does, which waits for a lock no longer than lockTimeout (see endStalled).
+	idleTimeout = 10 * time.Second
+	lockTimeout = 10 * time.Second
+	readTimeout = 5 * time.Second
 )
 
 // connections of each of the two pools, at least; more can be asked for by pool_max_conns in the URL. As many partitions
@@ -87,6 +88,7 @@ func prepare(c *pgx.ConnConfig, name string, statement time.Duration) {
 	set("idle_in_transaction_session_timeout", milliseconds(idleTimeout))
 	if statement > 0 {
 		set("statement_timeout", milliseconds(statement))
+		set("lock_timeout", milliseconds(lockTimeout))
 	}
 }
 

@@ -24,6 +24,9 @@ func (s *Store) Write(ctx context.Context, b posting.Batch, settle func(context.
 	if isUniqueViolation(err) {
 		err = s.inTransaction(ctx, b, insertNew, settle)
 	}
+	if isLockTimeout(err) {
+		err = s.endStalled(ctx, err)
+	}
 	return told(err)
 }
 

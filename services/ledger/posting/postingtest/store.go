@@ -45,6 +45,18 @@ type tables struct {
 // A Backup is everything that a store held at one moment.
 type Backup struct{ was tables }
 
+// Equal tells whether two backups hold the same.
+func (b Backup) Equal(c Backup) bool {
+	define := func(x, y event.CouponDefined) bool { return sameDefinition(x, y) && *x.Source == *y.Source }
+	return maps.EqualFunc(b.was.places, c.was.places, posting.Place.Equal) &&
+		maps.EqualFunc(b.was.definitions, c.was.definitions, define) && maps.Equal(b.was.grants, c.was.grants)
+}
+
+func sameDefinition(a, b event.CouponDefined) bool {
+	a.Source = b.Source
+	return a == b
+}
+
 // NewStore makes a store with the schema and nothing else.
 func NewStore() *Store { return &Store{now: nothing()} }
 
@@ -61,6 +73,9 @@ func (t tables) clone() tables {
 func (s *Store) Backup() Backup {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.empty {
+		return Backup{}
+	}
 	return Backup{s.now.clone()}
 }
 
@@ -173,8 +188,7 @@ func (t *tables) define(d event.CouponDefined) bool {
 		t.definitions[*d.Source] = d
 		return true
 	}
-	old.Source = d.Source
-	return old == d
+	return sameDefinition(old, d)
 }
 
 func (t *tables) grant(g event.CouponGranted) bool {
