@@ -68,6 +68,8 @@ func (p *process) kill() (calls []*call) {
 }
 
 func (p *process) start() {
+	p.mu.Lock()
 	p.alive = true
+	p.mu.Unlock()
 	p.w.say("%s starts", p.name)
 }

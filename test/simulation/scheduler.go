@@ -103,11 +103,13 @@ func (w *World) items() []item {
 		if !p.alive || p.paused || w.mute.processes(p.group.name) {
 			continue
 		}
+		p.mu.Lock()
 		for _, c := range p.calls {
 			if !w.mute.partition(c.partition) && (c.ready == nil || c.ready()) {
 				w.ready = append(w.ready, item{process: p, partition: c.partition, kind: c.kind, call: c})
 			}
 		}
+		p.mu.Unlock()
 		p.role.items(func(it item) {
 			if it.process = p; !w.mute.partition(it.partition) {
 				w.ready = append(w.ready, it)
