@@ -13,7 +13,7 @@
 // from the turn's own seed. A call may fail before or after it took effect, take effect late or in part, or end its process
 // before or after. After the last turn nothing goes wrong any more, and everything has to be done within 200 seconds of the
 // processes' clock: decided, in the journal, committed, in Postgres, handled downstream; or the partition has stopped, for
-// something that was truly lost.
+// something that was truly lost. TestSimulation also fails where too little of what is interesting happened.
 //
 // An issuer is a partition.Machine for each partition, stepped by the scheduler. Ledgers and downstream consumers are
 // goroutines in consumer.RunPartition, which do nothing but wait in a call until the scheduler lets it happen; the clock is
@@ -26,6 +26,13 @@
 // duplicate with the same bytes, that no commit covers what is not done, that downstream gets each fact once and in order, and
 // each answer a gateway gives. At the end: the journal's grants against a second set of rules in words of its own
 // (rules.go), the limits, people and order of the journal alone, Redis, the dead letters, Postgres, and all answers given.
+//
+// # What is not here
+//
+// The Lua script and the SQL: their own tests compare them with the models that stand for them here. The wire: fetching and
+// decoding of batches, idempotent producing, the group's protocol. What a gateway does before the append: guards, idempotency
+// keys, early refusals. A topic that was made anew, and a journal that was cut: partitiontest's scenarios have them. The
+// operator's way out of a stop.
 //
 // # How to read a trace
 //

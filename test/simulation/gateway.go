@@ -57,7 +57,7 @@ func (w *World) ask() {
 }
 
 // answer is what the person is told, and looks at it: it must be what the log leads to, and what was told before.
-func (g *gateway) answer(p *place, a *asked) {
+func (g *gateway) answer(p *place, a *asked) verdict.Verdict {
 	w := g.w
 	t := verdict.Ticket{Partition: p.number, Offset: a.offset, AppendTime: a.time, CouponID: a.coupon, UserID: a.user}
 	if g.heard[p.number] < 0 {
@@ -76,6 +76,7 @@ func (g *gateway) answer(p *place, a *asked) {
 	w.say("%s tells about offset %d of partition %d: %v %s", g.name, a.offset, p.number, v.Outcome, sequenceOf(v))
 	w.saw("told: " + v.Outcome.String())
 	p.compare(a, v)
+	return v
 }
 
 func sequenceOf(v verdict.Verdict) string {
@@ -110,10 +111,13 @@ func (p *place) compare(a *asked, v verdict.Verdict) {
 			wrong("that is not a grant of theirs")
 		}
 	}
-	if before, ok := p.answers[a.offset]; ok && (before.Outcome != v.Outcome || sequenceOf(before) != sequenceOf(v)) {
+	before, told := p.answers[a.offset]
+	if told && (before.Outcome != v.Outcome || sequenceOf(before) != sequenceOf(v)) {
 		wrong("they were told " + before.Outcome.String() + " before")
 	}
-	p.answers[a.offset] = v
+	if !told {
+		p.answers[a.offset] = v
+	}
 }
 
 // retired tells, in words of its own, whether the people of a claim's window were dropped by now, or its coupon is over.

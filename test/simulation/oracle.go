@@ -40,6 +40,7 @@ func (w *World) judge() {
 		p.judgeRedis()
 		p.judgeLetters()
 		p.judgePostgres(granted)
+		p.everybodyAsks()
 		p.judgeAnswers(granted)
 		if has := p.below(p.journal.end); p.delivery.most != has {
 			w.breach("%d records of the journal of partition %d were handled downstream, and it has %d", p.delivery.most, p.number, has)
@@ -188,6 +189,18 @@ func (p *place) judgePostgres(granted []grant) {
 	}
 	if !slices.Equal(defined, want) {
 		p.w.breach("partition %d: Postgres has the definitions %v, the journal %v", p.number, defined, want)
+	}
+}
+
+// everybodyAsks once more, and nobody is left without an answer (G4).
+func (p *place) everybodyAsks() {
+	if p.stoppedFor() != "" {
+		return
+	}
+	for _, a := range p.order {
+		if a.refused == "" && p.w.gateways[0].answer(p, a).Outcome == fcfs.None {
+			p.w.breach("partition %d: offset %d is decided, and told to be pending", p.number, a.offset)
+		}
 	}
 }
 

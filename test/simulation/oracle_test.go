@@ -62,6 +62,7 @@ func TestOracle(t *testing.T) {
 		"somebody was told sold out and has it": {func(p *place, g event.CouponGranted) {
 			p.answers[g.Source.Offset] = verdict.Verdict{Outcome: fcfs.SoldOut}
 		}, "was told sold_out"},
+		"nobody is told":          {func(p *place, _ event.CouponGranted) { p.w.gateways[0].hear(p, 1<<20) }, "told to be pending"},
 		"downstream lacks a fact": {func(p *place, _ event.CouponGranted) { p.delivery.most-- }, "were handled downstream"},
 		"the rules are other ones": {func(p *place, g event.CouponGranted) {
 			p.asked[g.Source.Offset].user = "somebody else"
