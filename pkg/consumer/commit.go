@@ -40,7 +40,7 @@ func (w *worker) commit(ctx context.Context) {
 		return
 	}
 	if err := w.assignment.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
-		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) { // the group tells that itself
+		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) && !w.assignment.StoodStill() { // the group tells of both
 			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
 		}
 		return
