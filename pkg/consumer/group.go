@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -128,26 +127,14 @@ func waitForTopic(ctx context.Context, cfg GroupConfig) error {
 	}
 }
 
-// tenure is the ownership of partitions during one generation of the group.
-type tenure struct {
-	log  *slog.Logger
-	told sync.Once
-}
-
-// stepDown tells that the group has gone on without this member, as when the
-// process stood still for longer than the session time-out: once, by whomever
-// it is noticed first, an owner or the group.
-func (t *tenure) stepDown(why error) {
-	t.told.Do(func() { t.log.Warn("stepped down, joining the group again", "error", why) })
-}
-
 // own starts the goroutines of one generation.
 func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(context.Context, *Assignment) error) *tenure {
-	t := &tenure{log: cfg.Log}
+	t := &tenure{log: cfg.Log, session: cfg.SessionTimeout, seen: time.Now()}
+	g.Start(func(ended context.Context) { t.watch(ended, cfg.Heartbeat) })
 	partitions := g.Assignments[cfg.Topic]
 	cfg.Log.Info("joined the group", "generation", g.ID, "partitions", len(partitions))
 	for _, p := range partitions {
-		a := &Assignment{client: cfg.Client, topic: cfg.Topic, partition: int32(p.ID), group: cfg.GroupID, generation: g.ID, memberID: g.MemberID}
+		a := &Assignment{client: cfg.Client, topic: cfg.Topic, partition: int32(p.ID), group: cfg.GroupID, generation: g.ID, memberID: g.MemberID, tenure: t}
 		g.Start(func(ended context.Context) {
 			// The generation's context has nothing of ctx: join them.
 			owned, cancel := context.WithCancel(ctx)
@@ -197,10 +184,16 @@ type Assignment struct {
 	group      string
 	generation int32
 	memberID   string
+	tenure     *tenure
 }
 
 // Partition is the number of the partition.
 func (a *Assignment) Partition() int32 { return a.partition }
+
+// StoodStill reports that this process stood still for longer than the session
+// time-out, so that the partition is another's by now: what fails then fails
+// for that, and is no news.
+func (a *Assignment) StoodStill() bool { return a.tenure.stoodStill(time.Now()) }
 
 // Committed is what the group has committed for the partition, by whomever;
 // false where there is nothing.

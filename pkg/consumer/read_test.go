@@ -85,3 +85,19 @@ func TestHighest_survivesTheMetadata(t *testing.T) {
 		}
 	}
 }
+
+// Whatever somebody's tool has put beside a group's offset, it is a source or none.
+func FuzzParseHighest(f *testing.F) {
+	for _, metadata := range []string{"", "source=12", "source=12 newer=x", "source=-3", "source=99999999999999999999", "1 41:5:9 7 40 -1"} {
+		f.Add(metadata)
+	}
+	f.Fuzz(func(t *testing.T, metadata string) {
+		highest := parseHighest(metadata)
+		if highest < NoSource || highest != NoSource && !strings.HasPrefix(metadata, highestPrefix) {
+			t.Errorf("%q became %d", metadata, highest)
+		}
+		if have := parseHighest(formatHighest(highest)); have != highest {
+			t.Errorf("%d became %d", highest, have)
+		}
+	})
+}

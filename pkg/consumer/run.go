@@ -2,9 +2,12 @@ package consumer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/producer"
 )
 
@@ -55,4 +58,14 @@ type owned struct {
 func (o owned) Bounds(ctx context.Context) (start, end int64, err error) {
 	a := o.Assignment
 	return a.client.Bounds(ctx, a.topic, a.partition)
+}
+
+// Commit says of a failure after this process stood still what the group says
+// of it: it has gone on.
+func (o owned) Commit(ctx context.Context, offset int64, metadata string) error {
+	err := o.Assignment.Commit(ctx, offset, metadata)
+	if err != nil && o.StoodStill() && !errors.Is(err, broker.ErrFenced) {
+		return fmt.Errorf("%w: %w", broker.ErrFenced, err)
+	}
+	return err
 }

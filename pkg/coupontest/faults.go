@@ -26,8 +26,7 @@ func (s *server) die(t testing.TB, name string) {
 		t.Fatalf("coupontest: %s is several brokers: KillBroker kills one", name)
 	}
 	must(t, "kill "+name, s.kill)
-	s.proxy.direct("") // whoever gets its port next is not meant
-	s.proxy.cut()
+	s.proxy.die()
 }
 
 func (s *server) live(t testing.TB, name string) {
@@ -42,7 +41,9 @@ func (s *server) live(t testing.TB, name string) {
 		t.Fatalf("coupontest: restart %s: %v", name, err)
 	}
 	s.hostport = hostport
-	s.proxy.direct(hostport)
+	if err := s.proxy.live(ctx, hostport); err != nil {
+		t.Fatalf("coupontest: restart %s: %v", name, err)
+	}
 }
 
 // Pause holds back every byte to and from one of the test's own servers until Resume: connections stay open and nobody

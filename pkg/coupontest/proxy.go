@@ -1,6 +1,7 @@
 package coupontest
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -9,10 +10,10 @@ import (
 // proxy stands before a server that a test has alone. It keeps the address while the server behind comes and goes, and can
 // hold back what passes, as a frozen server or a network that swallows packets would.
 type proxy struct {
-	ln net.Listener
 	wg sync.WaitGroup
 
 	mu     sync.Mutex
+	ln     net.Listener // closed while the server behind is dead
 	target string
 	conns  map[net.Conn]struct{}
 	closed bool
@@ -26,11 +27,15 @@ func newProxy() (*proxy, error) {
 	}
 	p := &proxy{ln: ln, conns: map[net.Conn]struct{}{}, open: make(chan struct{})}
 	close(p.open)
-	p.wg.Go(p.accept)
+	p.wg.Go(func() { p.accept(ln) })
 	return p, nil
 }
 
-func (p *proxy) addr() string { return p.ln.Addr().String() }
+func (p *proxy) addr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ln.Addr().String()
+}
 
 // direct says where connections lead from now on.
 func (p *proxy) direct(target string) {
@@ -39,9 +44,33 @@ func (p *proxy) direct(target string) {
 	p.target = target
 }
 
-func (p *proxy) accept() {
+// die ends the connections there are and refuses others, as a dead server does.
+func (p *proxy) die() {
+	p.mu.Lock()
+	p.ln.Close()
+	p.mu.Unlock()
+	p.cut()
+}
+
+// live takes connections for a server that is back. It waits for the port: somebody's end of a connection may have it.
+func (p *proxy) live(ctx context.Context, target string) error {
+	p.direct(target)
+	return await(ctx, func(context.Context) error {
+		ln, err := net.Listen("tcp", p.addr())
+		if err != nil {
+			return err
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.ln = ln
+		p.wg.Go(func() { p.accept(ln) })
+		return nil
+	})
+}
+
+func (p *proxy) accept(ln net.Listener) {
 	for {
-		conn, err := p.ln.Accept()
+		conn, err := ln.Accept()
 		if err != nil {
 			return
 		}
@@ -140,8 +169,8 @@ func (p *proxy) cut() {
 func (p *proxy) close() {
 	p.mu.Lock()
 	p.closed = true
-	p.mu.Unlock()
 	p.ln.Close()
+	p.mu.Unlock()
 	p.release()
 	p.cut()
 	p.wg.Wait()

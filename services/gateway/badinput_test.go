@@ -253,3 +253,21 @@ func FuzzDefinitionBody(f *testing.F) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	})
 }
+
+// FuzzReadPage: no query makes a page without bounds.
+func FuzzReadPage(f *testing.F) {
+	for _, query := range []string{"", "limit=1000&after=tea", "limit=0", "limit=x", "after=%ff", "limit=1&limit=2000", "limit=99999999999999999999", "limit=%zz;"} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest("GET", "/v1/coupons", nil)
+		r.URL.RawQuery = query
+		limit, after, err := readPage(r)
+		switch {
+		case err != nil && problem.From(err).Name != problem.Invalid:
+			t.Fatalf("%q: %v", query, err)
+		case err == nil && (limit < 1 || limit > maxPage || after != "" && event.CheckCouponID(after) != nil):
+			t.Fatalf("%q asks for %d after %q", query, limit, after)
+		}
+	})
+}

@@ -147,7 +147,7 @@ func says(err error, text string) bool {
 func TestService_PassedOver(t *testing.T) {
 	var log bytes.Buffer
 	s := &Service{metrics: newMetrics(prometheus.NewRegistry())}
-	s.notice(slog.New(slog.NewTextHandler(&log, nil)), partition.Notice{Kind: partition.PassedOver, Count: 3, Detail: "a newer type"})
+	s.notice(slog.New(slog.NewTextHandler(&log, nil)), nil, partition.Notice{Kind: partition.PassedOver, Count: 3, Detail: "a newer type"})
 	if line := log.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, "WARN") || !strings.Contains(line, "records=3") || !strings.Contains(line, "a newer type") {
 		t.Error(line)
 	}

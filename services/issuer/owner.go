@@ -25,7 +25,7 @@ func (s *Service) partition(ctx context.Context, a *consumer.Assignment, partiti
 	l := &loop{
 		machine: partition.New(partition.Config{
 			Partition: p, MaxBatch: s.cfg.MaxBatch, MaxWaiting: s.cfg.MaxWaiting,
-			Notice: func(n partition.Notice) { s.notice(log, n) },
+			Notice: func(n partition.Notice) { s.notice(log, a, n) },
 		}),
 		ports: partition.Ports{
 			Requests: NewRequests(owned{topic{fetch, s.client, s.requests, p}, a}, s.letters, partitions),
@@ -96,7 +96,7 @@ func (s *Service) countStopped() {
 }
 
 // notice writes what happened to a partition into the log and the counts.
-func (s *Service) notice(log *slog.Logger, n partition.Notice) {
+func (s *Service) notice(log *slog.Logger, a *consumer.Assignment, n partition.Notice) {
 	switch n.Kind {
 	case partition.Rebuilt:
 		s.metrics.restored.Add(float64(n.Count))
@@ -116,15 +116,17 @@ func (s *Service) notice(log *slog.Logger, n partition.Notice) {
 	case partition.LetterFails:
 		log.Warn("dead letters cannot be written, the partition waits", "error", text(n.Err))
 	case partition.CommitFails:
-		if errors.Is(n.Err, broker.ErrFenced) {
-			return // the group tells that itself
+		if errors.Is(n.Err, broker.ErrFenced) || a.StoodStill() {
+			return // the group tells of both
 		}
 		log.Warn("the group's offset could not be committed, trying again", "error", text(n.Err))
 	default:
 		s.metrics.recoveries.WithLabelValues(n.Kind).Inc()
-		if n.Err != nil {
+		switch {
+		case n.Err != nil && a.StoodStill(): // the call that was under way then
+		case n.Err != nil:
 			log.Warn("reading everything again", "why", n.Kind, "error", text(n.Err))
-		} else {
+		default:
 			log.Info("reading everything", "why", n.Kind)
 		}
 	}

@@ -59,36 +59,46 @@ func (w *world) publish(title, table string) {
 func (w *world) round(r round) result {
 	w.t.Helper()
 	w.save()
+	if r.Strikes[0].Quiet {
+		return w.quietRound(r)
+	}
+	return w.loudRound(r, func(began time.Time) (time.Time, time.Duration) { return w.strikeAll(r, began) })
+}
+
+// loudRound breaks something while people ask. strike says when it struck, and for how long it was not mended.
+func (w *world) loudRound(r round, strike func(began time.Time) (struck time.Time, down time.Duration)) result {
+	w.t.Helper()
+	got := result{Kind: r.Kind}
 	began := time.Now()
 	c := w.ask(r)
-	got := result{Kind: r.Kind}
 	var struck time.Time
-	quiet := r.Strikes[0].Quiet
-	if !quiet {
-		struck, got.Down = w.strikeAll(r, began)
-	}
+	struck, got.Down = strike(began)
 	w.ready()
 	c.end()
-	if quiet {
-		got.Recovery = w.quiet(r, c)
-	}
 	told := w.answers(c)
-	if !quiet {
-		got.Recovery, got.Silence = recovery(told.probes, struck)
-	}
+	got.Recovery, got.Silence = recovery(told.probes, struck)
 	w.judge(&got, c, told)
 	return got
 }
 
-// quiet strikes when nobody asks. The recovery is until every partition answers about its coupons again.
-func (w *world) quiet(r round, c *crowds) time.Duration {
+// quietRound strikes when nobody asks any more.
+func (w *world) quietRound(r round) result {
+	w.t.Helper()
+	got := result{Kind: r.Kind}
+	c := w.ask(r)
+	c.end()
+	got.Recovery = w.rebuilt(c.probes, func() { faults[r.Kind](w, r.Chance) })
+	w.judge(&got, c, w.answers(c))
+	return got
+}
+
+// rebuilt is how long after a fault it takes until every coupon is told of again: then its partition has its state.
+func (w *world) rebuilt(coupons []string, strike func()) time.Duration {
 	w.t.Helper()
 	began := time.Now()
-	if mend := faults[r.Kind](w, r.Chance); mend != nil {
-		mend()
-	}
-	for i, coupon := range c.probes {
-		url := w.gateways[i%len(w.gateways)].Public + "/v1/coupons/" + coupon
+	strike()
+	for _, coupon := range coupons {
+		url := w.gateways[0].Public + "/v1/coupons/" + coupon
 		process.Eventually(w.t, func() bool {
 			status, _ := process.Get(w.t, url, "")
 			return status == http.StatusOK
@@ -118,7 +128,7 @@ func (w *world) judge(got *result, c *crowds, told told) {
 		}
 		w.t.Log(sentence)
 	}
-	got.Claims, got.breaches = len(told.all), j.breaches
+	got.Claims, got.breaches, got.found = len(told.all), j.breaches, j.found
 	for _, a := range told.all {
 		got.LostAnswers += a.Lost
 	}

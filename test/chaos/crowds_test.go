@@ -47,7 +47,7 @@ func (w *world) ask(r round) *crowds {
 	daily := name("daily")
 	process.Must(w.t, w.people, "coupon", "put", daily, "--window", "daily", "--time-zone", "Asia/Seoul", "--limit", strconv.Itoa(people(dailyShare)/2+1))
 	c.add(r, dailyShare, daily, 0, true)
-	c.add(r, hotShare, name("hot"), int(r.HotShare*float64(people(hotShare)))+1, true)
+	c.add(r, hotShare, hotCoupon(r), int(r.HotShare*float64(people(hotShare)))+1, true)
 	changing, limit := name("changing"), people(changingShare)/3+1
 	c.add(r, changingShare, changing, limit, false)
 	for p := range int32(partitions) {
@@ -63,6 +63,8 @@ func (w *world) ask(r round) *crowds {
 	go c.change(changing, limit, time.Now().Add(r.Change))
 	return c
 }
+
+func hotCoupon(r round) string { return fmt.Sprintf("hot-%d", r.Number) }
 
 // add lets a crowd ask; a limit of 0 means that the coupon is defined.
 func (c *crowds) add(r round, share float64, coupon string, limit int, exact bool) {

@@ -18,6 +18,7 @@ type result struct {
 	Silence     time.Duration // that ended with the recovery
 	Differences int           // that the audit found
 	breaches
+	found []string // a sentence for each breach
 }
 
 func (r result) ok() bool { return r.none() && r.Differences == 0 }
@@ -75,4 +76,16 @@ func seconds(d time.Duration) string {
 		return "0"
 	}
 	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// figure is something measured, with what is wanted.
+type figure struct{ what, wanted, measured string }
+
+func figures(all ...figure) string {
+	var b strings.Builder
+	b.WriteString("| what | wanted | measured |\n|---|---|---|\n")
+	for _, f := range all {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.what, f.wanted, f.measured)
+	}
+	return b.String()
 }

@@ -27,3 +27,10 @@ func TestTable(t *testing.T) {
 		t.Error("a round is good where it is not, or not where it is")
 	}
 }
+
+func TestFigures(t *testing.T) {
+	const want = "| what | wanted | measured |\n|---|---|---|\n| rebuilt within | 3 s | 1.2 s |\n| differences | 0 | 0 |\n"
+	if got := figures(figure{"rebuilt within", "3 s", "1.2 s"}, figure{"differences", "0", "0"}); got != want {
+		t.Errorf("got\n%s", got)
+	}
+}

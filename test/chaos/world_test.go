@@ -79,13 +79,29 @@ func (w *world) logged(p *process.Process) *process.Process {
 	return p
 }
 
-// ready waits until every service says that it is.
+// ready waits until every service says that it is, and every issuer and ledger has its share of the partitions: what owns
+// nothing can be killed without being missed.
 func (w *world) ready() {
 	w.t.Helper()
 	for _, group := range [][]*process.Process{w.gateways, w.issuers, w.ledgers} {
 		for _, p := range group {
 			p.WaitReady(w.t)
 		}
+	}
+	w.share(w.issuers, "coupon_issuer_progress_offset")
+	w.share(w.ledgers, "coupon_ledger_next_offset")
+}
+
+// share waits until each of a group shows a series of that metric for its share of the partitions.
+func (w *world) share(group []*process.Process, metric string) {
+	w.t.Helper()
+	for _, p := range group {
+		owned := 0
+		process.Eventually(w.t, func() bool {
+			_, body := process.Get(w.t, p.Admin+"/metrics", "")
+			owned = strings.Count(body, "\n"+metric+"{")
+			return owned >= partitions/len(group)
+		}, func() string { return fmt.Sprintf("%s owns %d of %d partitions", p.Name, owned, partitions) })
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *stroll) noBreach() {
 // manyDefinitions defines one coupon anew until that is refused, once in a while as another that it can't become.
 func manyDefinitions(rng *rand.Rand) []partition.Request {
 	var log []partition.Request
-	for i := range fcfs.MaxDefinitions + 60 {
+	for i := range fcfs.MaxDefinitions * 5 / 4 {
 		at := noon + fcfs.Millis(i)
 		d := coupon("many", 1+rng.Int64N(50))
 		if rng.IntN(10) == 0 {

@@ -254,7 +254,7 @@ func TestStore_LargeBatch(t *testing.T) {
 	w := partitiontest.NewWorld(0)
 	s := newSpy(t, servers, 0, w)
 	w.Use(s)
-	w.FetchMost = 10_000
+	w.FetchMost, w.JournalPage = 10_000, 10_000
 	rng := rand.New(rand.NewPCG(1, 1))
 	w.Append(0, partitiontest.Define(noon, coupon("c", 2200)))
 	for range 3500 {

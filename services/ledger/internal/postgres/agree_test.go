@@ -84,7 +84,7 @@ func anyBatch(r *rand.Rand, partition int32, from posting.Place) posting.Batch {
 	var definitions []event.CouponDefined
 	var grants []event.CouponGranted
 	for _, offset := range offsets {
-		coupon := fmt.Sprint("c", partition, r.IntN(2))
+		coupon := fmt.Sprintf("c%d%d", partition, r.IntN(2))
 		if r.IntN(4) == 0 {
 			d := definition(partition, int64(offset), coupon)
 			d.Limit = 1 + r.Int64N(2)
@@ -113,7 +113,7 @@ func sameRows(t *testing.T, real *Store, plain *postingtest.Store) {
 	for _, d := range plain.Definitions() {
 		definitions[d.CouponID] = append(definitions[d.CouponID], d)
 	}
-	for _, coupon := range []string{"c00", "c01", "c10", "c11"} {
+	for _, coupon := range []string{"c00", "c01", "c10", "c11"} { // all there are, see anyBatch
 		sameCoupon(t, real, coupon, counts[coupon], definitions[coupon])
 	}
 }

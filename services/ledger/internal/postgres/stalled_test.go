@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -86,9 +87,14 @@ func TestWrite_EndsOnlyWhoHasStopped(t *testing.T) {
 	url := newDatabase(t)
 	next := open(t, impatient(url))
 	at := begin(t, next, 0)
-	for name, sql := range map[string]string{
-		"an operator who moves the row": `UPDATE ledger_offsets SET next_offset = next_offset`,
-		"a ledger that is at work":      `SELECT FROM ledger_offsets FOR UPDATE; SELECT pg_sleep(2)`,
+	work, err := next.read.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer work.Release()
+	for name, sql := range map[string]struct{ locks, works string }{
+		"an operator who moves the row": {`UPDATE ledger_offsets SET next_offset = next_offset`, ``},
+		"a ledger that is at work":      {`SELECT FROM ledger_offsets FOR UPDATE`, `SELECT pg_advisory_lock(1)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other, err := pgx.Connect(t.Context(), url)
@@ -96,46 +102,45 @@ func TestWrite_EndsOnlyWhoHasStopped(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer other.Close(context.Background())
-			if _, err := other.Exec(t.Context(), `BEGIN`); err != nil {
-				t.Fatal(err)
+			exec := func(conn *pgx.Conn, sql string) {
+				if _, err := conn.Exec(t.Context(), sql); err != nil {
+					t.Error(err)
+				}
 			}
-			done := make(chan error, 1)
+			exec(work.Conn(), `SELECT pg_advisory_lock(1)`)
+			exec(other, `BEGIN`)
+			exec(other, sql.locks)
+			done := make(chan struct{})
 			go func() {
-				_, err := other.Exec(t.Context(), sql)
-				done <- err
+				defer close(done)
+				exec(other, sql.works)
 			}()
-			waitForLock(t, next)
+			if sql.works != "" {
+				until(t, next, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database())`)
+			}
 			for range 3 {
 				if err := next.Write(t.Context(), batch(0, at, nil), accept); err == nil || !isLockTimeout(err) {
 					t.Errorf("got %v", err)
 				}
 			}
-			if err := <-done; err != nil {
-				t.Errorf("the other session: %v", err)
-			}
-			if _, err := other.Exec(t.Context(), `COMMIT`); err != nil {
-				t.Errorf("the other session: %v", err)
-			}
+			exec(work.Conn(), `SELECT pg_advisory_unlock(1)`)
+			<-done
+			exec(other, `COMMIT`)
 			if err := next.Write(t.Context(), batch(0, at, nil), accept); err != nil {
 				t.Error(err)
 			}
-			at = begin(t, next, 0)
 		})
 	}
-}
-
-// waitForLock waits until somebody has locked rows of ledger_offsets.
-func waitForLock(t *testing.T, s *Store) {
-	t.Helper()
-	until(t, s, `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'ledger_offsets'::regclass AND mode IN ('RowShareLock', 'RowExclusiveLock'))`)
 }
 
 // until asks Postgres again and again.
 func until(t *testing.T, s *Store, sql string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for ok := false; !ok; {
-		if err := s.read.QueryRow(t.Context(), sql).Scan(&ok); err != nil {
-			t.Fatal(err)
+		if err := s.read.QueryRow(ctx, sql).Scan(&ok); err != nil {
+			t.Fatalf("waiting for %s: %v", sql, err)
 		}
 	}
 }

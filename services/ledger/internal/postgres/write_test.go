@@ -221,6 +221,33 @@ func TestWrite_DefinitionAgain(t *testing.T) {
 	}
 }
 
+// The row is locked before it is compared: who comes second waits, and finds it moved, even with nothing to write that any
+// other rule would refuse.
+func TestWrite_WaitsForTheRow(t *testing.T) {
+	checkLeaks(t)
+	url := newDatabase(t)
+	first, second := open(t, url), open(t, url)
+	at := begin(t, first, 0)
+	done := make(chan error, 1)
+	err := first.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1), grant(0, 2, "tea", "bob", "", 2)), func(context.Context, posting.Refused) error {
+		go func() {
+			b := posting.Batch{From: at, To: posting.Place{Next: 1, HighestSource: -1}} // a record of an unknown type, say
+			done <- second.Write(t.Context(), b, func(context.Context, posting.Refused) error {
+				t.Error("asked to settle")
+				return nil
+			})
+		}()
+		until(t, first, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())`)
+		return nil
+	})
+	if second := <-done; err != nil || !errors.Is(second, posting.ErrMoved) {
+		t.Errorf("the first: %v, the second: %v", err, second)
+	}
+	if got := begin(t, first, 0); got.Next != 2 {
+		t.Errorf("the row is at %+v", got)
+	}
+}
+
 // What contradicts comes to light after the row was locked and compared: somebody else's transaction is under way then. Its
 // end decides whether the record is refused.
 func TestWrite_ContradictedMeanwhile(t *testing.T) {

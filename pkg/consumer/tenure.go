@@ -1,0 +1,56 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// tenure is the ownership of partitions during one generation of the group.
+type tenure struct {
+	log     *slog.Logger
+	session time.Duration // longer than that without a sign, and the group goes on without us
+	told    sync.Once
+
+	mu    sync.Mutex
+	seen  time.Time     // when this process was last known to run
+	still time.Duration // how long it stood still; 0: it did not
+}
+
+// stepDown tells that the group has gone on without this member: once, by
+// whomever it is noticed first, an owner, the group, or our own clock.
+func (t *tenure) stepDown(why error) {
+	t.told.Do(func() { t.log.Warn("stepped down, joining the group again", "error", why) })
+}
+
+// watch returns, which ends the generation, when the process has stood still
+// for too long (it was stopped, or got no processor): the group need not tell.
+func (t *tenure) watch(ended context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended.Done():
+			return
+		case <-tick.C:
+			if t.stoodStill(time.Now()) {
+				t.stepDown(fmt.Errorf("this process stood still for %v, and the group waits for %v", t.still.Round(time.Second), t.session))
+				return
+			}
+		}
+	}
+}
+
+// stoodStill tells whether the process stood still since the generation began.
+// It knows before the watch does: who is first to run again, asks.
+func (t *tenure) stoodStill(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if gap := now.Sub(t.seen); gap > t.session && t.still == 0 {
+		t.still = gap
+	}
+	t.seen = now
+	return t.still > 0
+}
