@@ -14,14 +14,21 @@ import (
 	"github.com/firstcome/firstcome/services/issuer/partition/partitiontest"
 )
 
-var steps = flag.Int("steps", 100_000, "records that the long histories decide")
+var steps = flag.Int("steps", 0, "records that the long histories decide; 0: 100,000, or 6,000 with -short or under the race detector")
 
 // Long histories of three partitions on one Redis, step by step side by side: each has two owners, of which either may
 // believe to own it, and all that can go wrong between two of their calls; Redis is emptied and rewound in the middle, and
 // rebuilt from the journal. Every answer is compared with the pure rules, and all keys at random moments and at the end.
 func TestStore_LongHistories(t *testing.T) {
 	servers := coupontest.Start(t, coupontest.Redis)
-	rounds := (*steps + abreast*length - 1) / (abreast * length)
+	records := *steps
+	if records == 0 {
+		records = 6_000
+		if thorough() {
+			records = 100_000
+		}
+	}
+	rounds := (records + abreast*length - 1) / (abreast * length)
 	for seed := range uint64(rounds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
