@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/firstcome/firstcome/cli/internal/audit"
 	"github.com/firstcome/firstcome/cli/internal/client"
+	"github.com/firstcome/firstcome/cli/internal/crowd"
 )
 
 // ran is what a command left behind.
@@ -114,14 +115,20 @@ func TestLoad_Rate(t *testing.T) {
 	if got.code != exitOK || !strings.Contains(got.out, "25 people ask, 500 a second") || !strings.Contains(got.out, "13 needed more than one request") {
 		t.Errorf("got %+v", got)
 	}
-	lines, err := os.Open(record)
+	lines, err := os.ReadFile(record)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lines.Close()
-	answers, err := audit.ReadAnswers(lines)
-	if err != nil || len(answers) != 25 {
-		t.Fatalf("recorded %d answers, %v", len(answers), err)
+	var answers []crowd.Record
+	for line := range bytes.Lines(lines) {
+		var a crowd.Record
+		if err := json.Unmarshal(line, &a); err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, a)
+	}
+	if len(answers) != 25 {
+		t.Fatalf("recorded %d answers", len(answers))
 	}
 	for i, a := range answers {
 		if due := answers[0].DueAt.Add(time.Duration(i) * 2 * time.Millisecond); !a.DueAt.Equal(due) || a.AskedAt.Before(due) || a.AnsweredAt.Before(a.AskedAt) || a.Outcome != "sold_out" {
