@@ -31,7 +31,7 @@ func TestBrokers(t *testing.T) {
 		leader := 0
 		got := w.loudRound(r, func(began time.Time) (time.Time, time.Duration) {
 			w.pause(began.Add(r.Moment))
-			leader = w.leader(hotCoupon(r), 0)
+			leader = w.leader(coupon("hot", r), 0)
 			struck := time.Now()
 			w.servers.KillBroker(t, leader)
 			if c.away > 0 {
@@ -41,7 +41,7 @@ func TestBrokers(t *testing.T) {
 			return struck, time.Since(struck)
 		})
 		if c.away == 0 {
-			if now := w.leader(hotCoupon(r), leader); now == leader {
+			if now := w.leader(coupon("hot", r), leader); now == leader {
 				t.Errorf("broker %d leads, and is dead", now)
 			}
 			w.servers.RestartBroker(t, leader)

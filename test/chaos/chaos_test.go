@@ -69,14 +69,16 @@ func (w *world) round(r round) result {
 func (w *world) loudRound(r round, strike func(began time.Time) (struck time.Time, down time.Duration)) result {
 	w.t.Helper()
 	got := result{Kind: r.Kind}
-	began := time.Now()
 	c := w.ask(r)
 	var struck time.Time
-	struck, got.Down = strike(began)
+	struck, got.Down = strike(time.Now())
 	w.ready()
 	c.end()
 	told := w.answers(c)
 	got.Recovery, got.Silence = recovery(told.probes, struck)
+	if asking := told.asking(struck); asking < 10 {
+		w.t.Errorf("%s: only %d people asked after the fault", r.Kind, asking)
+	}
 	w.judge(&got, c, told)
 	return got
 }

@@ -4,7 +4,7 @@ package chaos
 
 import (
 	"fmt"
-	"strconv"
+	"net/http"
 	"time"
 
 	"github.com/firstcome/firstcome/pkg/broker"
@@ -37,58 +37,66 @@ const (
 // giveUp is longer than a server takes to start on a slow machine: who gives up was not served, and that fails the round.
 const giveUp = 4 * time.Minute
 
-// ask lets people arrive for all coupons of a round.
+// ask lets people arrive for all coupons of a round, and returns once they do.
 func (w *world) ask(r round) *crowds {
 	w.t.Helper()
 	c := &crowds{w: w, changed: make(chan struct{})}
-	name := func(what string) string { return fmt.Sprintf("%s-%d", what, r.Number) }
 	people := func(share float64) int { return int(share * *rate * r.Traffic.Seconds()) }
-
-	daily := name("daily")
-	process.Must(w.t, w.people, "coupon", "put", daily, "--window", "daily", "--time-zone", "Asia/Seoul", "--limit", strconv.Itoa(people(dailyShare)/2+1))
-	c.add(r, dailyShare, daily, 0, true)
-	c.add(r, hotShare, hotCoupon(r), int(r.HotShare*float64(people(hotShare)))+1, true)
-	changing, limit := name("changing"), people(changingShare)/3+1
-	c.add(r, changingShare, changing, limit, false)
+	daily, changing, limit := coupon("daily", r), coupon("changing", r), people(changingShare)/3+1
+	w.define(daily, fmt.Sprintf(`{"limit":%d,"window":"daily","time_zone":"Asia/Seoul"}`, people(dailyShare)/2+1))
+	w.define(coupon("hot", r), fmt.Sprintf(`{"limit":%d}`, int(r.HotShare*float64(people(hotShare)))+1))
+	w.define(changing, fmt.Sprintf(`{"limit":%d}`, limit))
 	for p := range int32(partitions) {
-		probe := inPartition(p, name("probe"))
-		c.probes = append(c.probes, probe)
-		c.add(r, probeShare, probe, 1_000_000, true)
+		c.probes = append(c.probes, inPartition(p, coupon("probe", r)))
+		w.define(c.probes[p], `{"limit":1000000}`)
+	}
+	c.add(r, dailyShare, daily, true)
+	c.add(r, hotShare, coupon("hot", r), true)
+	c.add(r, changingShare, changing, false)
+	for _, probe := range c.probes {
+		c.add(r, probeShare, probe, true)
+	}
+	for _, one := range c.all {
+		<-one.load.Began
 	}
 	if r.Rises {
 		limit *= 2
 	} else {
 		limit = limit/2 + 1
 	}
-	go c.change(changing, limit, time.Now().Add(r.Change))
+	go func() {
+		defer close(c.changed)
+		select {
+		case <-time.After(r.Change):
+		case <-w.t.Context().Done():
+		}
+		w.define(changing, fmt.Sprintf(`{"limit":%d}`, limit))
+	}()
 	return c
 }
 
-func hotCoupon(r round) string { return fmt.Sprintf("hot-%d", r.Number) }
+// coupon is the name of one of a round's coupons.
+func coupon(what string, r round) string { return fmt.Sprintf("%s-%d", what, r.Number) }
 
-// add lets a crowd ask; a limit of 0 means that the coupon is defined.
-func (c *crowds) add(r round, share float64, coupon string, limit int, exact bool) {
-	args := []string{"--coupon", coupon, "--rate", fmt.Sprint(share * *rate), "--duration", r.Traffic.String(), "--give-up", giveUp.String()}
-	if limit > 0 {
-		args = append(args, "--limit", strconv.Itoa(limit))
-	}
-	c.all = append(c.all, &crowd{coupon, process.StartLoad(c.w.t, c.w.people, args...), exact})
-}
-
-// change sets another limit when it is time, and tries until it is taken: the same definition again changes nothing.
-func (c *crowds) change(coupon string, limit int, when time.Time) {
-	defer close(c.changed)
-	select {
-	case <-time.After(time.Until(when)):
-	case <-c.w.t.Context().Done():
-	}
+// define defines a coupon, and tries until that is taken: the same definition again changes nothing.
+func (w *world) define(coupon, definition string) {
 	var retry broker.Backoff
-	for c.w.t.Context().Err() == nil {
-		if _, code := process.Firstcome(c.w.t, c.w.people, "coupon", "put", coupon, "--limit", strconv.Itoa(limit)); code == 0 {
+	for status := 0; status != http.StatusOK && status != http.StatusCreated && w.t.Context().Err() == nil; {
+		status, _ = w.doors[retry.Tries()%len(w.doors)].Put(w.t, coupon, definition)
+		if status == 0 || status >= 500 {
+			_ = retry.Wait(w.t.Context()) // its end is seen above
+		} else if status >= 300 {
+			w.t.Errorf("%s cannot be defined: %d", coupon, status)
 			return
 		}
-		_ = retry.Wait(c.w.t.Context()) // its end is seen above
 	}
+}
+
+// add lets a crowd ask; exact, where its coupon stays as it is.
+func (c *crowds) add(r round, share float64, coupon string, exact bool) {
+	load := process.StartLoad(c.w.t, c.w.people,
+		"--coupon", coupon, "--rate", fmt.Sprint(share**rate), "--duration", r.Traffic.String(), "--give-up", giveUp.String())
+	c.all = append(c.all, &crowd{coupon, load, exact})
 }
 
 // end waits until all have their answers.
@@ -141,4 +149,14 @@ func (w *world) answers(c *crowds) told {
 		}
 	}
 	return t
+}
+
+// asking is how many asked, for the first time, after a moment.
+func (t told) asking(after time.Time) (n int) {
+	for _, a := range t.all {
+		if a.AskedAt.After(after) {
+			n++
+		}
+	}
+	return n
 }

@@ -28,7 +28,8 @@ var faults = map[string]fault{
 	"Redis from an old RDB":          redisRewound,
 	"FLUSHALL under load":            flushed,
 	"FLUSHALL without traffic":       flushed,
-	"issuer stopped, then continued": issuerStopped,
+	"issuer stopped, then continued": func(w *world, chance uint64) func() { return w.stopOne(w.issuers, chance) },
+	"ledger stopped, then continued": func(w *world, chance uint64) func() { return w.stopOne(w.ledgers, chance) },
 	"issuer added":                   issuerAdded,
 	"issuer removed":                 issuerRemoved,
 	"journal refuses writes":         journalRefuses,
@@ -39,6 +40,13 @@ func (w *world) killOne(group []*process.Process, chance uint64) func() {
 	i := int(chance % uint64(len(group)))
 	group[i].Kill()
 	return func() { group[i] = w.logged(group[i].Again(w.t)) }
+}
+
+// stopOne lets one of a group stand still, for longer than the group waits for it.
+func (w *world) stopOne(group []*process.Process, chance uint64) func() {
+	p := group[chance%uint64(len(group))]
+	p.Signal(w.t, syscall.SIGSTOP)
+	return func() { p.Signal(w.t, syscall.SIGCONT) }
 }
 
 func (w *world) killServer(n coupontest.Need) func() {
@@ -88,12 +96,6 @@ func flushed(w *world, _ uint64) func() {
 		w.t.Fatal(err)
 	}
 	return nil
-}
-
-func issuerStopped(w *world, chance uint64) func() {
-	p := w.issuers[chance%uint64(len(w.issuers))]
-	p.Signal(w.t, syscall.SIGSTOP)
-	return func() { p.Signal(w.t, syscall.SIGCONT) }
 }
 
 // issuerAdded adds one under load; when it is settled the oldest goes, so that there are two again.

@@ -28,6 +28,7 @@ var allKinds = []kind{
 	{Name: "FLUSHALL under load", Target: "redis"},
 	{Name: "FLUSHALL without traffic", Target: "redis", Quiet: true},
 	{Name: "issuer stopped, then continued", Target: "issuer", Min: 7 * time.Second, Max: 9 * time.Second},
+	{Name: "ledger stopped, then continued", Target: "ledger", Min: 7 * time.Second, Max: 9 * time.Second},
 	{Name: "issuer added", Target: "issuer", Min: time.Second, Max: 2 * time.Second},
 	{Name: "issuer removed", Target: "issuer", Min: time.Second, Max: 2 * time.Second},
 	{Name: "journal refuses writes", Target: "kafka", Min: time.Second, Max: 4 * time.Second},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,8 +28,9 @@ const partitions = 4
 type world struct {
 	t       *testing.T
 	servers *coupontest.Servers
-	env     []string // of all processes
-	people  []string // of the command: also where the gateways are
+	env     []string           // of all processes
+	people  []string           // of the command: also where the gateways are
+	doors   []*process.Process // the first gateways: those after them are where they were
 
 	gateways, issuers, ledgers []*process.Process
 
@@ -53,6 +55,7 @@ func newWorld(t *testing.T, servers *coupontest.Servers) *world {
 		w.issuers = append(w.issuers, w.start("issuer"))
 		w.ledgers = append(w.ledgers, w.start("ledger"))
 	}
+	w.doors = slices.Clone(w.gateways)
 	w.people = append(w.env[:len(w.env):len(w.env)], "GATEWAY_URL="+w.gateways[0].Public+","+w.gateways[1].Public)
 	w.witness = newWitness(w.kafka, partitions)
 	t.Cleanup(w.witness.close)

@@ -119,12 +119,7 @@ func TestServices_StopWithClaimsInFlight(t *testing.T) {
 
 func put(t *testing.T, gateway *process.Process, id, body string, want int) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPut, gateway.Public+"/v1/coupons/"+id, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if status, got := process.Do(t, req, process.AdminSecret); status != want {
+	if status, got := gateway.Put(t, id, body); status != want {
 		t.Fatalf("PUT %s: %d %s, want %d", id, status, got, want)
 	}
 }

@@ -1,11 +1,14 @@
 package process
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -13,16 +16,23 @@ import (
 // Firstcome runs the command to its end.
 func Firstcome(t testing.TB, env []string, args ...string) (output string, code int) {
 	t.Helper()
+	var out bytes.Buffer
+	code = run(t, env, &out, args)
+	return out.String(), code
+}
+
+func run(t testing.TB, env []string, out io.Writer, args []string) (code int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "firstcome"), args...)
-	cmd.Env = env
-	out, err := cmd.CombinedOutput()
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
+	err := cmd.Run()
 	if cmd.ProcessState == nil {
 		t.Errorf("firstcome %s: %v", strings.Join(args, " "), err)
-		return "", -1
+		return -1
 	}
-	return string(out), cmd.ProcessState.ExitCode()
+	return cmd.ProcessState.ExitCode()
 }
 
 // Must runs the command and wants it to succeed.
@@ -43,22 +53,38 @@ func CreateTopics(t testing.TB, env []string, partitions int) {
 
 // Load is a crowd that asks for one coupon while something else happens.
 type Load struct {
-	Answers string // file of what each person was told
+	Answers string        // file of what each person was told
+	Began   chan struct{} // closed once people ask, or nobody will
+	Done    chan struct{}
 	Output  string // once Done is closed
 	Code    int    // exit code, likewise
-	Done    chan struct{}
 }
 
 // StartLoad runs `firstcome load`; its record goes into a file of the test.
 func StartLoad(t testing.TB, env []string, args ...string) *Load {
 	t.Helper()
-	l := &Load{Answers: filepath.Join(t.TempDir(), "answers.ndjson"), Done: make(chan struct{})}
+	l := &Load{Answers: filepath.Join(t.TempDir(), "answers.ndjson"), Began: make(chan struct{}), Done: make(chan struct{})}
 	args = append([]string{"load", "--record", l.Answers}, args...)
 	go func() {
 		defer close(l.Done)
-		l.Output, l.Code = Firstcome(t, env, args...)
+		out := beginning{began: l.Began}
+		l.Code = run(t, env, &out, args)
+		l.Output = out.text.String()
+		out.told.Do(func() { close(l.Began) })
 	}()
 	return l
+}
+
+// beginning is an output whose first line, which a load writes before people ask, is waited for.
+type beginning struct {
+	text  bytes.Buffer // not embedded: its ReadFrom would pass Write by
+	told  sync.Once
+	began chan struct{}
+}
+
+func (b *beginning) Write(text []byte) (int, error) {
+	b.told.Do(func() { close(b.began) })
+	return b.text.Write(text)
 }
 
 // Audit recomputes everything, and compares it with what the people of the loads were told.

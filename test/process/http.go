@@ -57,6 +57,17 @@ func Do(t testing.TB, req *http.Request, secret string) (status int, body string
 	return res.StatusCode, string(text)
 }
 
+// Put defines a coupon through a gateway, with a JSON body.
+func (p *Process) Put(t testing.TB, coupon, definition string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPut, p.Public+"/v1/coupons/"+coupon, strings.NewReader(definition))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return Do(t, req, AdminSecret)
+}
+
 // Metric is a gauge's or counter's value, summed over its labels; -1 without any.
 func (p *Process) Metric(t testing.TB, name string) float64 {
 	t.Helper()
