@@ -120,6 +120,16 @@ func TestDecide_RefusesReplies(t *testing.T) {
 	}
 }
 
+// A batch of refusals alone has no lines.
+func TestDecide_WithoutGroups(t *testing.T) {
+	b := &partition.Batch{Expected: at, Next: partition.Progress{Offset: 6, AppendTime: 8, LogTime: 8}}
+	for text, good := range map[string]bool{`["=-\n"]`: true, `["=-\n0:"]`: false, `["=-"]`: false, `["=c\n"]`: false} {
+		if a := replying(t, text).Decide(t.Context(), b)[0]; (a.Err == nil) != good {
+			t.Errorf("%s is taken for %+v", text, a)
+		}
+	}
+}
+
 // The same for all other calls.
 func TestStore_RefusesReplies(t *testing.T) {
 	calls := map[string]func(*Store) (any, error){
