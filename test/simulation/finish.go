@@ -2,11 +2,16 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"testing/synctest"
 )
 
-// patience is how many seconds a healthy system may need until all is done.
-const patience = 200
+// patience is how many seconds a healthy system may need until all is done; secondThoughts is how many a partition that
+// stopped has to read everything again, a few times, since what was late has landed.
+const (
+	patience       = 200
+	secondThoughts = 20
+)
 
 // finish lets nothing go wrong any more: everybody is healthy, what was late has landed or never will. Then all has to be
 // done, soon; or a partition says openly what was lost.
@@ -31,7 +36,7 @@ func (w *World) finish() {
 		}
 		w.drain()
 		undone := w.undone()
-		if undone == "" {
+		if undone == "" && (tick >= secondThoughts || !w.stopped()) {
 			return
 		}
 		if tick == patience {
@@ -51,6 +56,10 @@ func (w *World) drain() {
 		synctest.Wait()
 	}
 	w.breach("they work and work, and never wait")
+}
+
+func (w *World) stopped() bool {
+	return slices.ContainsFunc(w.places, func(p *place) bool { return p.stoppedFor() != "" })
 }
 
 // undone says what is not done yet; empty when all is, or will never be.
