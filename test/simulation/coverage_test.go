@@ -25,7 +25,7 @@ var common = []struct {
 	{"fails before", 500}, {"fails after", 500}, {"crashes before", 150}, {"crashes after", 150}, {"lands late", 300}, {"lands in part", 8}, {"late", 300},
 
 	{"notice: emptied", 300}, {"notice: rewound", 80}, {"notice: raced", 60}, {"notice: unknown_result", 400}, {"notice: failed", 300},
-	{"notice: rebuilt", 400}, {"notice: reemitted", 300}, {"notice: moved", 15}, {"notice: confirm", 50}, {"notice: stopped", 30}, {"notice: log_moved", 5},
+	{"notice: rebuilt", 400}, {"notice: reemitted", 300}, {"notice: moved", 15}, {"notice: confirm", 50}, {"notice: stopped", 30}, {"notice: resumed", 2}, {"notice: log_moved", 5},
 	{"notice: letter_fails", 50}, {"notice: commit_fails", 200}, {"rebuild interrupted", 30}, {"found higher progress", 12},
 	{"duplicate in the journal", 60}, {"the ledger's row has moved", 120}, {"commit fenced", 500}, {"handled again", 100}, {"newer record in the journal", 100}, {"notice: passed_over", 10},
 	{"a transaction is ended", 20},

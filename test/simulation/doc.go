@@ -3,8 +3,8 @@
 // gateways' verdicts, over a requests log, a journal, a Redis and a Postgres in memory. A seed decides everything, so a run
 // that fails can be played again, and shortened.
 //
-//	go test ./test/simulation -run TestSimulation -seeds 20000
-//	go test ./test/simulation -run TestSimulation -seed 5615      # this one, with its trace
+//	go test -v ./test/simulation -run 'TestSimulation$' -timeout 1h -seeds 20000
+//	go test -v ./test/simulation -run 'TestSimulation$' -seed 5615      # this one, with its trace
 //
 // # How a run goes
 //
@@ -32,7 +32,7 @@
 // The Lua script and the SQL: their own tests compare them with the models that stand for them here. The wire: fetching and
 // decoding of batches, idempotent producing, the group's protocol. What a gateway does before the append: guards, idempotency
 // keys, early refusals. A topic that was made anew, and a journal that was cut: partitiontest's scenarios have them. The
-// operator's way out of a stop.
+// operator's other way out of a stop, to give requests up.
 //
 // # How to read a trace
 //

@@ -210,7 +210,11 @@ func (w *World) refuse() {
 }
 
 func (w *World) stepClockBack() {
-	w.clock -= fcfs.Millis(w.rng.Int64N(int64(5 * hour)))
+	most := 5 * hour
+	if w.chance(3) {
+		most = 60 * hour // beyond what a day or a coupon is retired after
+	}
+	w.clock -= fcfs.Millis(w.rng.Int64N(int64(most)))
 	w.say("the broker's clock steps back to %s", w.clock.Time().Format("2006-01-02T15:04"))
 	w.saw("clock stepped back")
 }

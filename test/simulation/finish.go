@@ -1,12 +1,20 @@
 package simulation
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing/synctest"
+
+	"github.com/firstcome/firstcome/services/issuer/partition/partitiontest"
 )
 
-// patience is how many seconds a healthy system may need until all is done.
-const patience = 200
+// patience is how many seconds a healthy system may need until all is done; secondThoughts is how many a partition that
+// stopped has to read everything again, a few times, since what was late has landed; and once more after a repair.
+const (
+	patience       = 200
+	secondThoughts = 20
+)
 
 // finish lets nothing go wrong any more: everybody is healthy, what was late has landed or never will. Then all has to be
 // done, soon; or a partition says openly what was lost.
@@ -31,8 +39,11 @@ func (w *World) finish() {
 		}
 		w.drain()
 		undone := w.undone()
-		if undone == "" {
+		if undone == "" && (tick >= 2*secondThoughts || !w.stopped()) {
 			return
+		}
+		if tick == secondThoughts {
+			w.repair()
 		}
 		if tick == patience {
 			w.breach("after %d s without faults: %s", patience, undone)
@@ -51,6 +62,24 @@ func (w *World) drain() {
 		synctest.Wait()
 	}
 	w.breach("they work and work, and never wait")
+}
+
+// repair is what an operator can do for a partition that stopped: restore the best backup of Redis, if one is good enough.
+func (w *World) repair() {
+	for _, p := range w.places {
+		if p.stoppedFor() == "" || len(p.saved) == 0 {
+			continue
+		}
+		best := slices.MaxFunc(p.saved, func(a, b partitiontest.Saved) int { return cmp.Compare(a.Progress.Offset, b.Progress.Offset) })
+		if best.Progress.Offset >= p.requests.start-1 && best.Progress.Offset > p.model.Store.Progress().Offset {
+			w.say("an operator restores a backup of Redis: partition %d to %d", p.number, best.Progress.Offset)
+			p.model.Store.Rewind(best)
+		}
+	}
+}
+
+func (w *World) stopped() bool {
+	return slices.ContainsFunc(w.places, func(p *place) bool { return p.stoppedFor() != "" })
 }
 
 // undone says what is not done yet; empty when all is, or will never be.

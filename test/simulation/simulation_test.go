@@ -73,7 +73,7 @@ func report(t *testing.T, p plan, r result) {
 	if len(r.breaches) == 0 {
 		return
 	}
-	t.Errorf("seed %d: %s\nagain: go test ./test/simulation -run TestSimulation -seed %d", p.seed, strings.Join(r.breaches, "\n"), p.seed)
+	t.Errorf("seed %d: %s\nagain: go test -v ./test/simulation -run 'TestSimulation$' -seed %d", p.seed, strings.Join(r.breaches, "\n"), p.seed)
 	small := shrink(p, func(p plan) (int, bool) {
 		r := run(t, p, nil)
 		return r.turns, len(r.breaches) > 0
