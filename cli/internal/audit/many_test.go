@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,12 @@ func TestManyPages(t *testing.T) {
 		{"a late batch", journalWith(func(_ *world, j []event.Message) []event.Message { return append(j, j[900:8000]...) }), "", nil},
 		{"a late batch in the middle", journalWith(func(_ *world, j []event.Message) []event.Message {
 			return append(append(j[:6000:6000], j[2000:5000]...), j[6000:]...)
+		}), "", nil},
+		{"late batches of places where late batches are", journalWith(func(_ *world, j []event.Message) []event.Message {
+			return slices.Concat(j[:6000], j[2000:5000], j[6000:], j[5200:6100])
+		}), "", nil},
+		{"late batches of a thousand records that are not all there yet", journalWith(func(_ *world, j []event.Message) []event.Message {
+			return slices.Concat(j[:100], j[50:60], j[100:200], j[150:160], j[200:])
 		}), "", nil},
 		{"a duplicate that says something else", appended(func(*world) event.Message { return last }), Wrong, []string{"(source 0/4000) is a duplicate of the one at journal offset 4000, and not the same: its value is"}},
 		{"a row far in", func(w *world) { w.sql(`UPDATE grants SET "limit" = 1 WHERE source_offset = $1`, far) }, Wrong, []string{fmt.Sprintf("(source 0/%d) is wrong: limit is 1", far)}},
