@@ -41,9 +41,9 @@ $(FIRSTCOME): FORCE
 
 lint: ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l $(MODULES)); [ -z "$$out" ] || { echo "gofmt -w needed:"; echo "$$out"; exit 1; }
-	go vet work
+	go vet -tags chaos,interop work
 	GOBIN=$(CURDIR)/bin GOWORK=off go -C tools install tool
-	bin/staticcheck $(MODULES:%=./%/...)
+	bin/staticcheck -tags chaos,interop $(MODULES:%=./%/...)
 
 tidy: ## every module alone: go mod tidy changes nothing, and it builds without the workspace
 	@for m in $(MODULES); do echo "$$m"; (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
