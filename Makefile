@@ -5,7 +5,12 @@ MODULES := internal pkg pkg/coupontest services/gateway services/issuer services
 FIRSTCOME := bin/firstcome
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-containers test-interop build lint tidy race bench images images-prebuilt clean FORCE
+.PHONY: help run demo test test-embedded test-containers test-interop build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed nightly images images-prebuilt clean FORCE
+
+SEEDS ?= 20000
+CHAOS = COUPONTEST_SERVERS=containers go test -count=1 -timeout 4h -tags chaos ./test/chaos
+ROUNDS ?= 100
+FUZZTIME ?= 30s
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,18 +41,42 @@ $(FIRSTCOME): FORCE
 
 lint: ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l $(MODULES)); [ -z "$$out" ] || { echo "gofmt -w needed:"; echo "$$out"; exit 1; }
-	go vet work
+	go vet -tags chaos,interop work
 	GOBIN=$(CURDIR)/bin GOWORK=off go -C tools install tool
-	bin/staticcheck $(MODULES:%=./%/...)
+	bin/staticcheck -tags chaos,interop $(MODULES:%=./%/...)
 
 tidy: ## every module alone: go mod tidy changes nothing, and it builds without the workspace
 	@for m in $(MODULES); do echo "$$m"; (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
 
 race: ## all tests under the race detector, on embedded servers (needs gcc)
-	CGO_ENABLED=1 COUPONTEST_SERVERS=embedded go test -race -count=1 -p 2 $(TESTFLAGS) work
+	CGO_ENABLED=1 COUPONTEST_SERVERS=embedded go test -race -short -count=1 -p 2 $(TESTFLAGS) work
 
 bench: ## every benchmark, with its floor in the same run
 	go test -run '^$$' -bench . -benchtime 1s work
+
+simulate: ## SEEDS=20000 runs of all parts in memory, with faults (a failing seed is shrunk and can be run again)
+	go test -count=1 -timeout 2h ./test/simulation -run '^TestSimulation$$' -seeds $(SEEDS) -v $(TESTFLAGS)
+
+mutants: ## break the code on purpose, one patch of test/mutants at a time, and see each found
+	go run ./test/mutants
+
+models: ## the explicit-state models of the design, all of them (test/model)
+	go test -count=1 -timeout 30m -v ./test/model $(TESTFLAGS)
+
+fuzz: ## every fuzz test for FUZZTIME=30s
+	./test/fuzz $(FUZZTIME)
+
+chaos: ## ROUNDS=100 of faults under load with real processes and real servers (needs Docker)
+	$(CHAOS) -run '^TestChaos$$' -rounds $(ROUNDS) $(TESTFLAGS)
+
+chaos-brokers: ## the same on three brokers, whose leader is killed
+	$(CHAOS) -run '^TestBrokers$$' $(TESTFLAGS)
+
+chaos-timed: ## how long an emptied Redis and a stopped issuer are felt
+	$(CHAOS) -run '^Test(Flushall|Takeover)$$' $(TESTFLAGS)
+
+nightly: ## what takes longer than a change may wait for: models, simulate, mutants, fuzz, chaos, chaos-timed, chaos-brokers
+	./test/nightly
 
 images: ## the container images of the services and the command
 	@for s in gateway issuer ledger firstcome; do docker build -f deployments/Dockerfile --build-arg SERVICE=$$s -t firstcome/$$s . || exit 1; done

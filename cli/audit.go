@@ -3,20 +3,28 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/firstcome/firstcome/cli/internal/audit"
-	"github.com/firstcome/firstcome/cli/internal/crowd"
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
+	"github.com/firstcome/firstcome/pkg/event"
 )
 
+type auditFlags struct {
+	answers []string
+	coupons []string
+	timeout time.Duration
+}
+
 func (a *app) audit() *cobra.Command {
-	var answers []string
-	var timeout time.Duration
+	var f auditFlags
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Decide every request once more by the pure rules, and compare log, journal, Redis and Postgres",
@@ -24,28 +32,24 @@ func (a *app) audit() *cobra.Command {
 Postgres, the dead letters and, with --answers, what people were told. Each difference is one sentence that names the
 coupon, the window, the sequence and the request; exit code 1 where there is any.
 
-It waits until issuer and ledger have caught up with what is in the log when it begins, and may run while people ask.
-Where the log's start is gone by retention, the journal stands in for what it led to.`,
+It may run while people ask: all that is in the log when it begins is compared, what comes later is left out, and what
+issuer and ledger have not done yet is waited for. It only reads. It needs memory for who holds what in the largest
+partition: about 350 MiB for a million people. Where the log's start is gone by retention, the journal stands in for what it
+led to. With --coupon only that coupon's partition is read, and only what is about it is compared.`,
 		Example: `  firstcome audit
   firstcome audit --json
+  firstcome audit --coupon tea --coupon lunch
   firstcome audit --kafka kafka:9092 --redis redis:6379 --postgres postgres://reader:…@db/ledger
   firstcome load --record answers.ndjson && firstcome audit --answers answers.ndjson`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringArrayVar(&answers, "answers", nil, "file of what people were told, as 'firstcome load --record' wrote it; may be given several times")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long issuer and ledger may take to catch up")
+	cmd.Flags().StringArrayVar(&f.answers, "answers", nil, "file of what people were told, as 'firstcome load --record' wrote it; may be given several times")
+	cmd.Flags().StringArrayVar(&f.coupons, "coupon", nil, "compare this coupon alone; may be given several times")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long issuer or ledger may take, each time when they have to be waited for")
 	asJSON := jsonFlag(cmd)
 	a.endpointFlags(cmd, endpoint.KafkaBrokers, endpoint.RedisAddr, endpoint.DatabaseURL)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		told, err := readAnswers(answers)
-		if err != nil {
-			return err
-		}
-		found, err := a.find(endpoint.KafkaBrokers, endpoint.RedisAddr, endpoint.DatabaseURL)
-		if err != nil {
-			return err
-		}
-		report, err := a.auditAt(cmd.Context(), found, told, timeout)
+		report, err := a.auditOnce(cmd.Context(), f)
 		if err != nil {
 			return err
 		}
@@ -62,38 +66,60 @@ Where the log's start is gone by retention, the journal stands in for what it le
 	return cmd
 }
 
-func readAnswers(paths []string) ([]crowd.Record, error) {
-	var all []crowd.Record
-	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
+func (a *app) auditOnce(ctx context.Context, f auditFlags) (audit.Report, error) {
+	for _, id := range f.coupons {
+		if err := event.CheckCouponID(id); err != nil {
+			return audit.Report{}, usagef("--coupon %q: %w", id, err)
 		}
-		told, err := audit.ReadAnswers(f)
-		_ = f.Close() // it was only read
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		all = append(all, told...)
 	}
-	return all, nil
-}
-
-func (a *app) auditAt(ctx context.Context, found map[string]string, told []crowd.Record, timeout time.Duration) (audit.Report, error) {
-	kafka, err := endpoint.Kafka(found, a.Getenv)
+	cfg := audit.Config{Coupons: f.coupons, Timeout: f.timeout}
+	if len(f.answers) > 0 {
+		var err error
+		if cfg.Answers, err = audit.OpenAnswers(f.answers); err != nil {
+			return audit.Report{}, err
+		}
+	}
+	found, err := a.find(endpoint.KafkaBrokers, endpoint.RedisAddr, endpoint.DatabaseURL)
 	if err != nil {
 		return audit.Report{}, err
+	}
+	return a.auditAt(ctx, found, cfg)
+}
+
+func (a *app) auditAt(ctx context.Context, found map[string]string, cfg audit.Config) (report audit.Report, err error) {
+	if cfg.Kafka, err = endpoint.Kafka(found, a.Getenv); err != nil {
+		return report, err
 	}
 	settings, err := endpoint.Redis(found, a.Getenv)
 	if err != nil {
-		return audit.Report{}, err
+		return report, err
 	}
-	redis := endpoint.RedisClient(settings)
-	defer redis.Close()
-	database, err := pgxpool.New(ctx, found[endpoint.DatabaseURL])
-	if err != nil {
-		return audit.Report{}, fmt.Errorf("DATABASE_URL: %w", err)
+	client := endpoint.RedisClient(settings)
+	defer client.Close()
+	cfg.Redis, cfg.RedisPrefix = client, settings.Prefix
+	if cfg.Database, err = pgxpool.New(ctx, found[endpoint.DatabaseURL]); err != nil {
+		return report, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	defer database.Close()
-	return audit.Run(ctx, audit.Config{Kafka: kafka, Redis: redis, RedisPrefix: settings.Prefix, Database: database, Answers: told, Timeout: timeout})
+	defer cfg.Database.Close()
+	var end func()
+	cfg.Watch, end = a.offsets()
+	defer end()
+	return audit.Run(ctx, cfg)
+}
+
+// offsets is a bar of the offsets that were read, on a terminal, and nothing elsewhere.
+func (a *app) offsets() (watch func(read, all int64), end func()) {
+	f, ok := a.Err.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil, func() {}
+	}
+	bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(io.Writer(f)), progressbar.OptionSetDescription("reading"),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("records"), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	// A terminal that is gone is nobody's loss.
+	watch = func(read, all int64) {
+		bar.ChangeMax64(max(all, 1))
+		_ = bar.Set64(read)
+	}
+	return watch, func() { _ = bar.Finish() }
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/firstcome/firstcome/cli/internal/audit"
 	"github.com/firstcome/firstcome/cli/internal/client"
+	"github.com/firstcome/firstcome/cli/internal/crowd"
 )
 
 // ran is what a command left behind.
@@ -67,6 +68,17 @@ func TestUsage(t *testing.T) {
 		{"local --partitions 0", exitUsage, "--partitions must be from 1 to 4096"},
 		{"audit --kafak x", exitUsage, "unknown flag: --kafak"},
 		{"audit --answers " + filepath.Join(dir, "none"), exitFailure, "no such file"},
+		{"dead-letters", exitUsage, "dead-letters needs one of list, replay"},
+		{"dead-letters list --reason wrong", exitUsage, `--reason "wrong" is none of [malformed not_cloudevent unknown_type invalid wrong_partition`},
+		{"dead-letters list --partition -1", exitUsage, "--partition must not be negative"},
+		{"dead-letters list --since yesterday", exitUsage, `--since "yesterday" is neither a time`},
+		{"dead-letters list --limit -1", exitUsage, "--limit must not be negative"},
+		{"dead-letters list", exitFailure, "no KAFKA_BROKERS: not given by a flag"},
+		{"dead-letters replay", exitUsage, "dead-letters replay needs --offset, or filters and --yes"},
+		{"dead-letters replay --yes", exitUsage, "dead-letters replay needs --offset, or filters and --yes"},
+		{"dead-letters replay --coupon tea", exitUsage, "filters need --yes; --dry-run shows what would be sent"},
+		{"dead-letters replay --coupon tea --offset 3 --yes", exitUsage, "--offset and filters both say which are meant"},
+		{"dead-letters replay --offset x", exitUsage, "invalid argument"},
 		{"audit", exitFailure, "no KAFKA_BROKERS, REDIS_ADDR, DATABASE_URL: not given by a flag"},
 		{"coupon list", exitFailure, "no GATEWAY_URL: not given by a flag"},
 		{"topics create --kafka nowhere", exitFailure, `"nowhere" is not host:port`},
@@ -79,7 +91,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelp_HasExamples(t *testing.T) {
-	for _, command := range []string{"", "local", "demo", "topics create", "coupon put", "coupon get", "coupon list", "coupon close", "claim", "load", "audit"} {
+	for _, command := range []string{"", "local", "demo", "topics create", "coupon put", "coupon get", "coupon list", "coupon close", "claim", "load", "audit", "dead-letters list", "dead-letters replay"} {
 		if got := run(t, nil, append(strings.Fields(command), "--help")...); !strings.Contains(got.out, "Examples:\n  firstcome ") {
 			t.Errorf("firstcome %s --help has no example", command)
 		}
@@ -103,14 +115,20 @@ func TestLoad_Rate(t *testing.T) {
 	if got.code != exitOK || !strings.Contains(got.out, "25 people ask, 500 a second") || !strings.Contains(got.out, "13 needed more than one request") {
 		t.Errorf("got %+v", got)
 	}
-	lines, err := os.Open(record)
+	lines, err := os.ReadFile(record)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lines.Close()
-	answers, err := audit.ReadAnswers(lines)
-	if err != nil || len(answers) != 25 {
-		t.Fatalf("recorded %d answers, %v", len(answers), err)
+	var answers []crowd.Record
+	for line := range bytes.Lines(lines) {
+		var a crowd.Record
+		if err := json.Unmarshal(line, &a); err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, a)
+	}
+	if len(answers) != 25 {
+		t.Fatalf("recorded %d answers", len(answers))
 	}
 	for i, a := range answers {
 		if due := answers[0].DueAt.Add(time.Duration(i) * 2 * time.Millisecond); !a.DueAt.Equal(due) || a.AskedAt.Before(due) || a.AnsweredAt.Before(a.AskedAt) || a.Outcome != "sold_out" {

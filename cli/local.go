@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/firstcome/firstcome/cli/internal/audit"
 	"github.com/firstcome/firstcome/cli/internal/client"
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
 	"github.com/firstcome/firstcome/cli/internal/local"
@@ -177,7 +178,7 @@ func (a *app) runDemo(ctx context.Context, l *local.Local) error {
 	if err != nil {
 		return err
 	}
-	report, err := a.auditAt(ctx, l.Endpoints, result.Records, demoAudit)
+	report, err := a.auditAt(ctx, l.Endpoints, audit.Config{Answers: audit.KnownAnswers(result.Records), Timeout: demoAudit})
 	if err != nil {
 		return err
 	}

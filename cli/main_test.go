@@ -46,7 +46,7 @@ const patience = 2 * time.Minute
 
 // process is a running `firstcome local`.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	up   chan struct{} // closed when it says that it is up
 	done chan struct{} // closed when it has ended
@@ -55,7 +55,7 @@ type process struct {
 }
 
 // startLocal returns when it is up. Ports are free ones, unless args name others.
-func startLocal(t *testing.T, dataDir string, env []string, args ...string) *process {
+func startLocal(t testing.TB, dataDir string, env []string, args ...string) *process {
 	t.Helper()
 	p := launch(t, dataDir, env, args...)
 	t.Cleanup(func() { p.end(dataDir) })
@@ -69,7 +69,7 @@ func startLocal(t *testing.T, dataDir string, env []string, args ...string) *pro
 	return p
 }
 
-func launch(t *testing.T, dataDir string, env []string, args ...string) *process {
+func launch(t testing.TB, dataDir string, env []string, args ...string) *process {
 	t.Helper()
 	all := append([]string{"local", "--data-dir", dataDir, "--gateway-addr", "127.0.0.1:0", "--ledger-addr", "127.0.0.1:0", "--gateway-admin-addr", "127.0.0.1:0"}, args...)
 	p := &process{t: t, cmd: exec.Command(firstcome, all...), up: make(chan struct{}), done: make(chan struct{})}
@@ -148,7 +148,7 @@ func (p *process) end(dataDir string) {
 func tail(text string, most int) string { return text[max(0, len(text)-most):] }
 
 // eventually asks again and again until it is so.
-func eventually(t *testing.T, what string, so func() bool) {
+func eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

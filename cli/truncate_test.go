@@ -1,68 +1,16 @@
 package cli
 
 import (
-	"bytes"
-	"context"
-	"encoding/binary"
-	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
-// truncate is what retention does: the requests log begins at offset from then on. kafka-go can't ask for it, so these are
-// the bytes of DeleteRecords v0 (key 21).
+// truncate is what retention does.
 func (s *still) truncate(offset int64) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
-	defer cancel()
-	client := s.servers.Kafka(s.t)
-	topic := client.Config().Topic(event.TopicRequests)
-	leader, err := client.Leader(ctx, topic, 0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	conn, err := client.Dial(ctx, leader)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer conn.Close()
-	request := deleteRecords(topic, offset)
-	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)); err != nil {
-		s.t.Fatal(err)
-	}
-	size := make([]byte, 4)
-	if _, err := io.ReadFull(conn, size); err != nil {
-		s.t.Fatal(err)
-	}
-	answer := make([]byte, binary.BigEndian.Uint32(size))
-	if _, err := io.ReadFull(conn, answer); err != nil || binary.BigEndian.Uint16(answer[len(answer)-2:]) != 0 {
-		s.t.Fatalf("DeleteRecords answered %x, %v", answer, err)
-	}
-	if start, _, err := client.Bounds(ctx, topic, 0); err != nil || start != offset {
-		s.t.Fatalf("the log begins at %d, %v, want %d", start, err, offset)
-	}
-}
-
-func deleteRecords(topic string, offset int64) []byte {
-	var b bytes.Buffer
-	text := func(t string) {
-		b.Write(binary.BigEndian.AppendUint16(nil, uint16(len(t))))
-		b.WriteString(t)
-	}
-	number := func(n uint32) { b.Write(binary.BigEndian.AppendUint32(nil, n)) }
-	b.Write([]byte{0, 21, 0, 0})
-	number(1) // correlation id
-	text("test")
-	number(1)
-	text(topic)
-	number(1)
-	number(0) // partition
-	b.Write(binary.BigEndian.AppendUint64(nil, uint64(offset)))
-	number(10_000) // time-out, ms
-	return b.Bytes()
+	s.servers.Truncate(s.t, s.servers.TopicPrefix+event.TopicRequests, 0, offset)
 }
 
 // Where retention took the log's start, the journal stands in for it; what it says is compared as before.

@@ -10,7 +10,8 @@ import (
 	"github.com/firstcome/firstcome/pkg/broker"
 )
 
-// The metadata of a group's offset: the highest source before that offset.
+// The metadata of a group's offset: the highest source before that offset. What
+// a newer version may say besides stands after a space.
 const highestPrefix = "source="
 
 func formatHighest(highest int64) string {
@@ -26,6 +27,7 @@ func parseHighest(metadata string) int64 {
 	if !ok {
 		return NoSource
 	}
+	digits, _, _ = strings.Cut(digits, " ")
 	highest, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || highest < 0 {
 		return NoSource
@@ -39,8 +41,8 @@ func (w *worker) commit(ctx context.Context) {
 	if w.committed == w.next {
 		return
 	}
-	if err := w.assignment.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
-		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) && !w.assignment.StoodStill() { // the group tells of both
+	if err := w.partition.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
+		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) { // the group tells that itself
 			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
 		}
 		return

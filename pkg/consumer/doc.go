@@ -2,7 +2,8 @@
 //
 //   - Run hands the records of a topic to a Handler, in order, each partition
 //     on its own, without the journal's duplicates, starting from the group's
-//     offset or from the handler's own store.
+//     offset or from the handler's own store. RunPartition does that for one
+//     partition, over any Log: a test's too.
 //   - RunGroup says which partitions this process owns, and no more.
 //   - A Fetcher reads one partition, and no more.
 //

@@ -10,7 +10,7 @@ import (
 
 // facts are journal records of partition 3 with these sources; "-" is a record
 // without one, "1/7" one whose source is in another partition, "!5" one that
-// could not be read.
+// could not be read. None has a type: whether it is known is the handler's matter.
 func facts(sources string) (records []event.Record) {
 	for offset, s := range strings.Fields(sources) {
 		r := event.Record{Partition: 3, Offset: int64(offset), Value: []byte(s)}
@@ -76,9 +76,28 @@ func TestHighest_survivesTheMetadata(t *testing.T) {
 			t.Errorf("%d became %d", highest, have)
 		}
 	}
-	for _, foreign := range []string{"", "source=", "source=-3", "source=x", "12", "source=99999999999999999999"} {
+	if have := parseHighest("source=12 newer=x"); have != 12 {
+		t.Errorf("a newer version's 12 became %d", have)
+	}
+	for _, foreign := range []string{"", "source=", "source= 3", "source=-3", "source=x", "12", "source=99999999999999999999"} {
 		if have := parseHighest(foreign); have != NoSource {
 			t.Errorf("%q became %d", foreign, have)
 		}
 	}
+}
+
+// Whatever somebody's tool has put beside a group's offset, it is a source or none.
+func FuzzParseHighest(f *testing.F) {
+	for _, metadata := range []string{"", "source=12", "source=12 newer=x", "source=-3", "source=99999999999999999999", "1 41:5:9 7 40 -1"} {
+		f.Add(metadata)
+	}
+	f.Fuzz(func(t *testing.T, metadata string) {
+		highest := parseHighest(metadata)
+		if highest < NoSource || highest != NoSource && !strings.HasPrefix(metadata, highestPrefix) {
+			t.Errorf("%q became %d", metadata, highest)
+		}
+		if have := parseHighest(formatHighest(highest)); have != highest {
+			t.Errorf("%d became %d", highest, have)
+		}
+	})
 }

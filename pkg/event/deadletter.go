@@ -18,24 +18,33 @@ const (
 
 const deadPrefix = "fc_"
 
+// Notes in front of fc_detail, each with "; " behind it.
+const (
+	noteLast    = "last offset "
+	noteValue   = "value cut from "
+	noteKey     = "key cut from "
+	noteBytes   = " bytes"
+	noteHeaders = " headers left out"
+)
+
 // DeadLetter makes the record for the dead letters' topic: key, value (cut at 512 KiB) and headers as they came, and
 // where it came from and why in fc_topic, fc_partition, fc_offset, fc_time, fc_reason and fc_detail. For a batch that
 // could not be read fc_offset is its first offset, and fc_detail says its last. A key above 64 KiB is cut and headers beyond
-// 128 KiB are left out, which fc_detail says too. The message has copies, nothing of it points into the record.
+// 128 KiB are left out, which fc_detail says too. ReadDeadLetter is the way back. The message has copies, nothing of it points into the record.
 func DeadLetter(r Record, reason Reason, detail string) Message {
 	var notes []string
 	if r.LastOffset > r.Offset {
-		notes = append(notes, fmt.Sprintf("last offset %d", r.LastOffset))
+		notes = append(notes, fmt.Sprint(noteLast, r.LastOffset))
 	}
 	if len(r.Value) > deadValue {
-		notes = append(notes, fmt.Sprintf("value cut from %d bytes", len(r.Value)))
+		notes = append(notes, fmt.Sprint(noteValue, len(r.Value), noteBytes))
 	}
 	if len(r.Key) > deadKey {
-		notes = append(notes, fmt.Sprintf("key cut from %d bytes", len(r.Key)))
+		notes = append(notes, fmt.Sprint(noteKey, len(r.Key), noteBytes))
 	}
 	headers, dropped := deadHeadersOf(r.Headers)
 	if dropped > 0 {
-		notes = append(notes, fmt.Sprintf("%d headers left out", dropped))
+		notes = append(notes, fmt.Sprint(dropped, noteHeaders))
 	}
 	detail = strings.Join(append(notes, cutText(detail)), "; ")
 	add := func(name, value string) { headers = append(headers, Header{deadPrefix + name, []byte(value)}) }

@@ -12,6 +12,7 @@ import (
 	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/gateway/internal/redisstore"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 const timeLayout = "2006-01-02T15:04:05.000Z"
@@ -44,18 +45,18 @@ type grantBody struct {
 	Window   string `json:"window"`
 }
 
-func (l *requestsLog) grant(t ticket, window string, e fcfs.Entry) grantBody {
+func (l *requestsLog) grant(t verdict.Ticket, window string, e fcfs.Entry) grantBody {
 	return grantBody{fcfs.GrantID(l.topic, fcfs.Source{Partition: t.Partition, Offset: e.Offset}), e.Sequence, window}
 }
 
-func withGrant(p *problem.Problem, l *requestsLog, t ticket, window string, e *fcfs.Entry) *problem.Problem {
+func withGrant(p *problem.Problem, l *requestsLog, t verdict.Ticket, window string, e *fcfs.Entry) *problem.Problem {
 	if e == nil {
 		return p
 	}
 	return p.With("grant", l.grant(t, window, *e))
 }
 
-func (s *Service) claimBody(l *requestsLog, t ticket, v verdict) claimBody {
+func (s *Service) claimBody(l *requestsLog, t verdict.Ticket, v verdict.Verdict) claimBody {
 	b := claimBody{ClaimID: s.sealer.Seal(t), CouponID: t.CouponID, Status: "pending", Position: v.Position}
 	switch v.Outcome {
 	case fcfs.None:
@@ -74,7 +75,7 @@ func (s *Service) claimBody(l *requestsLog, t ticket, v verdict) claimBody {
 }
 
 // answerPost answers a claim that is in the log.
-func (s *Service) answerPost(w http.ResponseWriter, l *requestsLog, t ticket, v verdict) error {
+func (s *Service) answerPost(w http.ResponseWriter, l *requestsLog, t verdict.Ticket, v verdict.Verdict) error {
 	body := s.claimBody(l, t, v)
 	switch v.Outcome {
 	case fcfs.Granted:
@@ -116,24 +117,24 @@ func (s *Service) getClaim(w http.ResponseWriter, r *http.Request) error {
 }
 
 // look tells what is known about a claim right now.
-func (s *Service) look(ctx context.Context, l *requestsLog, t ticket) (verdict, error) {
+func (s *Service) look(ctx context.Context, l *requestsLog, t verdict.Ticket) (verdict.Verdict, error) {
 	heard, err := l.Heard(ctx, t.Partition) // before the read: what is heard of after it may be newer
 	if err != nil {
-		return verdict{}, err
+		return verdict.Verdict{}, err
 	}
 	r, err := s.store.Read(ctx, redisstore.Question{
-		Partition: t.Partition, CouponID: t.CouponID, UserID: t.UserID, Window: windowOf(t),
+		Partition: t.Partition, CouponID: t.CouponID, UserID: t.UserID, Window: verdict.WindowOf(t),
 	})
 	if err != nil {
-		return verdict{}, err
+		return verdict.Verdict{}, err
 	}
 	l.Hear(t.Partition, r.Progress.Offset)
-	return judge(t, r, heard), nil
+	return verdict.Judge(t, r, heard), nil
 }
 
 // await looks each time that progress has reached the claim, until the answer is final, the time is over, the person has
 // gone or the gateway stops. What it can't read in time is pending, and with an unknown position.
-func (s *Service) await(ctx context.Context, l *requestsLog, t ticket, place *waiter, until time.Time) (v verdict) {
+func (s *Service) await(ctx context.Context, l *requestsLog, t verdict.Ticket, place *waiter, until time.Time) (v verdict.Verdict) {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	for last := false; ; {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/firstcome/firstcome/internal/problem"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 func pointers(a reply) string {
@@ -127,7 +128,7 @@ func TestGateway_BadInput(t *testing.T) {
 		{"look at one that cannot be", get("/v1/coupons/%F0%9F%8D%B5"), 404, "unknown-coupon", ""},
 		{"forged claim id", get("/v1/claims/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 404, "unknown-claim", ""},
 		{"not a claim id", get("/v1/claims/x"), 404, "unknown-claim", ""},
-		{"a claim id sealed for another partition", get("/v1/claims/" + r.service.sealer.Seal(ticket{
+		{"a claim id sealed for another partition", get("/v1/claims/" + r.service.sealer.Seal(verdict.Ticket{
 			Partition: 1 + event.Partition("tea", parts), CouponID: "tea", UserID: "u"})), 404, "unknown-claim", ""},
 
 		{"page of 0", get("/v1/coupons?limit=0"), 422, "invalid", "limit"},
@@ -250,5 +251,23 @@ func FuzzDefinitionBody(f *testing.F) {
 			t.Fatalf("%q is taken as %+v: %v, %v", body, d, err, d.Validate())
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
+	})
+}
+
+// FuzzReadPage: no query makes a page without bounds.
+func FuzzReadPage(f *testing.F) {
+	for _, query := range []string{"", "limit=1000&after=tea", "limit=0", "limit=x", "after=%ff", "limit=1&limit=2000", "limit=99999999999999999999", "limit=%zz;"} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest("GET", "/v1/coupons", nil)
+		r.URL.RawQuery = query
+		limit, after, err := readPage(r)
+		switch {
+		case err != nil && problem.From(err).Name != problem.Invalid:
+			t.Fatalf("%q: %v", query, err)
+		case err == nil && (limit < 1 || limit > maxPage || after != "" && event.CheckCouponID(after) != nil):
+			t.Fatalf("%q asks for %d after %q", query, limit, after)
+		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/gateway/internal/redisstore"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 // postClaim keeps the order of checks of the design: who asks (and how often: rate limits belong here); what is asked
@@ -38,7 +39,7 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t := ticket{Partition: event.Partition(couponID, log.Count()), CouponID: couponID, UserID: userID}
+	t := verdict.Ticket{Partition: event.Partition(couponID, log.Count()), CouponID: couponID, UserID: userID}
 	var place *waiter
 	wait := preferredWait(r.Header)
 	if wait > 0 {
@@ -54,7 +55,7 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 	if t, err = s.append(r.Context(), log, t, passed); err != nil {
 		return err
 	}
-	v := verdict{Position: t.Offset - passed.progress}
+	v := verdict.Verdict{Position: t.Offset - passed.progress}
 	if place != nil {
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 		v = s.await(r.Context(), log, t, place, began.Add(wait))
@@ -84,7 +85,7 @@ type pass struct {
 }
 
 // admit lets a claim through to the log, or refuses it. Whoever is let through has the guard.
-func (s *Service) admit(ctx context.Context, log *requestsLog, t ticket) (pass, error) {
+func (s *Service) admit(ctx context.Context, log *requestsLog, t verdict.Ticket) (pass, error) {
 	if err := s.shed(log, t.Partition); err != nil {
 		return pass{}, err
 	}
@@ -95,7 +96,7 @@ func (s *Service) admit(ctx context.Context, log *requestsLog, t ticket) (pass, 
 	}
 	knock := redisstore.Knock{
 		Partition: t.Partition, CouponID: t.CouponID, UserID: t.UserID,
-		Heard: heard, Token: newToken(), Guard: guardPending, Rules: ruling(fcfs.FromTime(s.now())),
+		Heard: heard, Token: newToken(), Guard: guardPending, Rules: verdict.RulesAt(fcfs.FromTime(s.now())),
 	}
 	door, err := s.store.Admit(ctx, knock)
 	switch {
@@ -128,7 +129,7 @@ func (s *Service) shed(log *requestsLog, partition int32) error {
 }
 
 // duplicate is said to somebody whose guard is held: by a claim that is in the log, or one on its way there.
-func (s *Service) duplicate(t ticket, guard string) error {
+func (s *Service) duplicate(t verdict.Ticket, guard string) error {
 	p := problem.New(problem.DuplicateRequest, "this person asked for this coupon a moment ago")
 	held, err := redislayout.ParseTicket(guard)
 	if err != nil || held.Partition != t.Partition {
@@ -140,7 +141,7 @@ func (s *Service) duplicate(t ticket, guard string) error {
 
 // append puts the claim into the log, and its place there into the guard; on failure the guard is given up. It does not
 // end with the person's connection: a claim on its way is a claim.
-func (s *Service) append(ctx context.Context, log *requestsLog, t ticket, p pass) (ticket, error) {
+func (s *Service) append(ctx context.Context, log *requestsLog, t verdict.Ticket, p pass) (verdict.Ticket, error) {
 	ctx = context.WithoutCancel(ctx)
 	at, err := s.publish(ctx, log, event.ClaimRequested{CouponID: t.CouponID, UserID: t.UserID}.Message)
 	if err != nil {

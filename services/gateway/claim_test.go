@@ -9,6 +9,7 @@ import (
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 func TestGateway_Pending(t *testing.T) {
@@ -123,7 +124,7 @@ func TestGateway_UnknownThen(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.put("tea", `{"limit":1}`).is(t, 201, "")
-	id := r.service.sealer.Seal(ticket{Partition: ack.Partition, Offset: ack.Offset, AppendTime: fcfs.FromTime(m.Time), CouponID: "tea", UserID: "u"})
+	id := r.service.sealer.Seal(verdict.Ticket{Partition: ack.Partition, Offset: ack.Offset, AppendTime: fcfs.FromTime(m.Time), CouponID: "tea", UserID: "u"})
 	if got := r.get("/v1/claims/"+id).is(t, 200, ""); got.string("outcome") != "unknown_coupon" {
 		t.Errorf("told %s", got.text)
 	}

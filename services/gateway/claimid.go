@@ -15,17 +15,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
-
-// ticket is one claim that is in the log: everything that its answer is told from. Nothing else is kept of a claim; the
-// ticket travels sealed, as the claim id.
-type ticket struct {
-	Partition  int32
-	Offset     int64
-	AppendTime fcfs.Millis
-	CouponID   string
-	UserID     string
-}
 
 // errClaimID is all that is ever said about an id that this gateway did not seal.
 var errClaimID = errors.New("not a claim id")
@@ -91,8 +82,8 @@ func parseSealKey(item string) (byte, sealKey, error) {
 }
 
 // Seal gives the claim id of a ticket.
-func (s *sealer) Seal(t ticket) string {
-	plain := t.encode()
+func (s *sealer) Seal(t verdict.Ticket) string {
+	plain := encodeTicket(t)
 	key := s.keys[s.seals]
 	id := make([]byte, 1, 1+chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
 	id[0] = s.seals
@@ -102,22 +93,22 @@ func (s *sealer) Seal(t ticket) string {
 }
 
 // Open is the inverse of Seal under any of the keys. Every error is errClaimID.
-func (s *sealer) Open(id string) (ticket, error) {
+func (s *sealer) Open(id string) (verdict.Ticket, error) {
 	if len(id) > maxClaimID {
-		return ticket{}, errClaimID
+		return verdict.Ticket{}, errClaimID
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
 	if err != nil || strings.ContainsAny(id, "\r\n") || len(raw) < 1+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
-		return ticket{}, errClaimID
+		return verdict.Ticket{}, errClaimID
 	}
 	key, ok := s.keys[raw[0]]
 	if !ok {
-		return ticket{}, errClaimID
+		return verdict.Ticket{}, errClaimID
 	}
 	nonce, box := raw[1:1+chacha20poly1305.NonceSizeX], raw[1+chacha20poly1305.NonceSizeX:]
 	plain, err := key.aead.Open(nil, nonce, box, raw[:1])
 	if err != nil {
-		return ticket{}, errClaimID
+		return verdict.Ticket{}, errClaimID
 	}
 	return decodeTicket(plain)
 }
@@ -128,7 +119,7 @@ func (k sealKey) nonce(plain []byte) []byte {
 	return mac.Sum(nil)[:chacha20poly1305.NonceSizeX]
 }
 
-func (t ticket) encode() []byte {
+func encodeTicket(t verdict.Ticket) []byte {
 	b := make([]byte, 0, 32+len(t.CouponID)+len(t.UserID))
 	b = binary.AppendUvarint(b, uint64(t.Partition))
 	b = binary.AppendUvarint(b, uint64(t.Offset))
@@ -139,26 +130,26 @@ func (t ticket) encode() []byte {
 }
 
 // decodeTicket reads what a key of ours has sealed, so a failure means that another program has the key.
-func decodeTicket(b []byte) (ticket, error) {
+func decodeTicket(b []byte) (verdict.Ticket, error) {
 	whole := b
 	var n [4]uint64
 	for i := range n {
 		v, size := binary.Uvarint(b)
 		if size <= 0 {
-			return ticket{}, errClaimID
+			return verdict.Ticket{}, errClaimID
 		}
 		n[i], b = v, b[size:]
 	}
 	if n[0] >= fcfs.MaxPartitions || n[1] >= 1<<48 || n[2] > uint64(fcfs.MaxTime) || n[3] > uint64(len(b)) {
-		return ticket{}, errClaimID
+		return verdict.Ticket{}, errClaimID
 	}
 	couponID, userID := b[:n[3]], b[n[3]:]
-	t := ticket{
+	t := verdict.Ticket{
 		Partition: int32(n[0]), Offset: int64(n[1]), AppendTime: fcfs.Millis(n[2]),
 		CouponID: string(couponID), UserID: string(userID),
 	}
-	if t.CouponID == "" || t.UserID == "" || !bytes.Equal(t.encode(), whole) {
-		return ticket{}, errClaimID
+	if t.CouponID == "" || t.UserID == "" || !bytes.Equal(encodeTicket(t), whole) {
+		return verdict.Ticket{}, errClaimID
 	}
 	return t, nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 func sealerOf(t testing.TB, list string) *sealer {
@@ -17,7 +18,7 @@ func sealerOf(t testing.TB, list string) *sealer {
 	return s
 }
 
-var someTicket = ticket{Partition: 7, Offset: 123456789, AppendTime: 1795500000123, CouponID: "lucky-box-405", UserID: "사용자 1"}
+var someTicket = verdict.Ticket{Partition: 7, Offset: 123456789, AppendTime: 1795500000123, CouponID: "lucky-box-405", UserID: "사용자 1"}
 
 func TestSealer_Rotation(t *testing.T) {
 	old := sealerOf(t, "1="+testKey('a'))
@@ -44,14 +45,14 @@ func TestSealer_OneClaimOneID(t *testing.T) {
 	if a.Seal(someTicket) != b.Seal(someTicket) {
 		t.Error("two gateways give one claim two ids")
 	}
-	seen := map[string]ticket{}
-	for _, change := range []func(*ticket){
-		func(*ticket) {},
-		func(t *ticket) { t.Partition++ },
-		func(t *ticket) { t.Offset++ },
-		func(t *ticket) { t.AppendTime++ },
-		func(t *ticket) { t.CouponID, t.UserID = "lucky-box-40", "5사용자 1" },
-		func(t *ticket) { t.UserID += " " },
+	seen := map[string]verdict.Ticket{}
+	for _, change := range []func(*verdict.Ticket){
+		func(*verdict.Ticket) {},
+		func(t *verdict.Ticket) { t.Partition++ },
+		func(t *verdict.Ticket) { t.Offset++ },
+		func(t *verdict.Ticket) { t.AppendTime++ },
+		func(t *verdict.Ticket) { t.CouponID, t.UserID = "lucky-box-40", "5사용자 1" },
+		func(t *verdict.Ticket) { t.UserID += " " },
 	} {
 		x := someTicket
 		change(&x)
@@ -121,7 +122,7 @@ func FuzzClaimID(f *testing.F) {
 		if got, err := s.Open(id); err == nil && s.Seal(got) != id {
 			t.Fatalf("%q opens as %+v, whose id is another", id, got)
 		}
-		x := ticket{partition, offset, fcfs.Millis(appended), coupon, user}
+		x := verdict.Ticket{Partition: partition, Offset: offset, AppendTime: fcfs.Millis(appended), CouponID: coupon, UserID: user}
 		possible := partition >= 0 && partition < fcfs.MaxPartitions && offset >= 0 && offset < 1<<48 &&
 			appended >= 0 && appended <= int64(fcfs.MaxTime) && coupon != "" && len(coupon) <= 100 && user != "" && len(user) <= 200
 		if got, err := s.Open(s.Seal(x)); possible && (err != nil || got != x) {
@@ -131,9 +132,9 @@ func FuzzClaimID(f *testing.F) {
 }
 
 func FuzzTicket(f *testing.F) {
-	f.Add(someTicket.encode())
+	f.Add(encodeTicket(someTicket))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if got, err := decodeTicket(b); err == nil && string(got.encode()) != string(b) {
+		if got, err := decodeTicket(b); err == nil && string(encodeTicket(got)) != string(b) {
 			t.Fatalf("%x reads as %+v, which is written otherwise", b, got)
 		}
 	})

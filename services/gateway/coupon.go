@@ -13,6 +13,7 @@ import (
 	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/gateway/internal/redisstore"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 type couponBody struct {
@@ -30,7 +31,7 @@ type couponBody struct {
 
 // describe tells what a coupon is at a time; the counters of the reading are those of that time's window. It is for
 // people to look at: no claim is ever decided by it.
-func describe(r redisstore.Reading, now fcfs.Millis) couponBody {
+func describe(r verdict.Reading, now fcfs.Millis) couponBody {
 	d := r.Definitions[len(r.Definitions)-1].Definition
 	return couponBody{
 		CouponID: d.CouponID, Limit: d.Limit, Granted: r.Granted, Remaining: max(0, d.Limit-r.Granted),
@@ -67,11 +68,11 @@ func (l *requestsLog) ask(couponID string, now fcfs.Millis) redisstore.Question 
 var errBehind = unavailable("the state of the coupons is being restored", nil)
 
 // read reads a coupon from a state that is not older than what was heard.
-func (s *Service) read(ctx context.Context, l *requestsLog, couponID string, now fcfs.Millis) (redisstore.Reading, error) {
+func (s *Service) read(ctx context.Context, l *requestsLog, couponID string, now fcfs.Millis) (verdict.Reading, error) {
 	q := l.ask(couponID, now)
 	heard, err := l.Heard(ctx, q.Partition)
 	if err != nil {
-		return redisstore.Reading{}, unavailable("the log cannot be reached", err)
+		return verdict.Reading{}, unavailable("the log cannot be reached", err)
 	}
 	r, err := s.store.Read(ctx, q)
 	if err != nil {
@@ -135,7 +136,7 @@ func (s *Service) putCoupon(w http.ResponseWriter, r *http.Request) error {
 	return s.answerPut(w, d.CouponID, outcome, coupon)
 }
 
-func (s *Service) answerPut(w http.ResponseWriter, couponID string, outcome fcfs.Outcome, coupon redisstore.Reading) error {
+func (s *Service) answerPut(w http.ResponseWriter, couponID string, outcome fcfs.Outcome, coupon verdict.Reading) error {
 	switch outcome {
 	case fcfs.Created:
 		w.Header().Set("Location", "/v1/coupons/"+couponID)
@@ -156,34 +157,9 @@ func (s *Service) answerPut(w http.ResponseWriter, couponID string, outcome fcfs
 	return problem.New(problem.Internal, "").Because(fmt.Errorf("a definition with outcome %s", outcome))
 }
 
-// judgeDefinition tells what the log decided about a definition from one atomic reading: None while it is pending. One
-// that took effect stands among the definitions for ever; why another did not is found by the rules themselves.
-func judgeDefinition(d fcfs.Definition, offset int64, r redisstore.Reading, heard int64) fcfs.Outcome {
-	if r.Progress.Offset < offset || r.Progress.Offset < heard {
-		return fcfs.None
-	}
-	before := 0
-	for _, other := range r.Definitions {
-		if other.Offset == offset && before == 0 {
-			return fcfs.Created
-		}
-		if other.Offset == offset {
-			return fcfs.Changed
-		}
-		if other.Offset < offset {
-			before++
-		}
-	}
-	if before == 0 {
-		return fcfs.Retired // cannot be: the first definition always takes effect
-	}
-	old := r.Definitions[before-1].Definition
-	return fcfs.Redefine(&old, before, r.Total > 0, d, r.Progress.LogTime)
-}
-
 // awaitDefinition waits until the log has decided. None: it has not, or nobody can tell.
 func (s *Service) awaitDefinition(ctx context.Context, l *requestsLog, d fcfs.Definition, offset int64, place *waiter,
-	until time.Time) (fcfs.Outcome, redisstore.Reading) {
+	until time.Time) (fcfs.Outcome, verdict.Reading) {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	q := l.ask(d.CouponID, fcfs.FromTime(s.now()))
@@ -191,18 +167,18 @@ func (s *Service) awaitDefinition(ctx context.Context, l *requestsLog, d fcfs.De
 		s.waiters.Wait(place, q.Partition, offset)
 		if heard := l.heard[q.Partition].Load(); heard >= offset {
 			r, err := s.store.Read(ctx, q)
-			if outcome := judgeDefinition(d, offset, r, heard); err == nil && outcome != fcfs.None {
+			if outcome := verdict.JudgeDefinition(d, offset, r, heard); err == nil && outcome != fcfs.None {
 				return outcome, r
 			}
 		}
 		select {
 		case <-place.C:
 		case <-timer.C:
-			return fcfs.None, redisstore.Reading{}
+			return fcfs.None, verdict.Reading{}
 		case <-lifecycle.Draining(ctx):
-			return fcfs.None, redisstore.Reading{}
+			return fcfs.None, verdict.Reading{}
 		case <-ctx.Done():
-			return fcfs.None, redisstore.Reading{}
+			return fcfs.None, verdict.Reading{}
 		}
 	}
 }

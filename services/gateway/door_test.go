@@ -12,6 +12,8 @@ import (
 	"github.com/firstcome/firstcome/internal/redislayout"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/services/gateway/internal/redisstore"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
+	"github.com/firstcome/firstcome/services/gateway/verdict/verdicttest"
 )
 
 // door is the store's own view of a partition 0 whose state tests write.
@@ -52,8 +54,13 @@ func (d door) knock(t testing.TB, coupon, user, token string, heard int64, now f
 }
 
 func knockOf(coupon, user, token string, heard int64, now fcfs.Millis) redisstore.Knock {
-	return redisstore.Knock{CouponID: coupon, UserID: user, Heard: heard, Token: token, Guard: time.Minute, Rules: ruling(now)}
+	return redisstore.Knock{CouponID: coupon, UserID: user, Heard: heard, Token: token, Guard: time.Minute, Rules: verdict.RulesAt(now)}
 }
+
+const (
+	hour     = verdicttest.Hour
+	historyT = verdicttest.Began
+)
 
 // In any state, whoever is refused early would be refused by the log for the same reason if they were appended next, and
 // nobody else is refused.
@@ -63,20 +70,21 @@ func TestDoor_AgreesWithTheLog(t *testing.T) {
 	told := map[fcfs.Outcome]int{}
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 5))
-		log := history(r, 40)
+		log := verdicttest.History(r, 40)
 		for p := 0; p < len(log); p += 1 + r.IntN(4) {
-			state, _ := replay(log[:p+1])
+			state, _ := verdicttest.Replay(log[:p+1])
 			d.set(state)
 			now := state.LogTime() + fcfs.Millis(r.Int64N(int64(3*hour)))
 			for n, who := range []string{"c0/u0", "c0/u1", "c1/u2", "c1/u3", "c2/u0"} {
 				coupon, user := who[:2], who[3:]
-				next, _ := replay(log[:p+1])
+				next, _ := verdicttest.Replay(log[:p+1])
 				want, _ := next.Claim(int64(p+1), now, coupon, user)
 				got := d.knock(t, coupon, user, fmt.Sprint("?", n), int64(p), now)
 				told[got.Refused]++
 				near := false
 				if c := state.Coupon(coupon); c != nil {
-					near = nearBorder(c.Current(), now)
+					inForce := c.Current()
+					near = verdict.RulesAt(now)(&inForce).Near
 				}
 				if got.Held != "" || got.Refused == fcfs.None && want.Outcome != fcfs.Granted && !near ||
 					got.Refused != fcfs.None && got.Refused != want.Outcome {

@@ -39,3 +39,16 @@ func TestPreferredWait(t *testing.T) {
 		}
 	}
 }
+
+// FuzzPreferredWait: no header makes anybody wait for longer than allowed, nor for a part of a second.
+func FuzzPreferredWait(f *testing.F) {
+	for _, line := range []string{"wait=5", "wait=\"5\"", "respond-async, wait=10; x=y", "wait=99999999999999999999", "wait=-1", "WAIT = 007", ",;=,", "wait=\""} {
+		f.Add(line, "wait=9")
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		alone, both := preferredWait(http.Header{"Prefer": {first}}), preferredWait(http.Header{"Prefer": {first, second}})
+		if alone < 0 || alone > longestWait || alone%time.Second != 0 || alone != 0 && both != alone {
+			t.Errorf("%q waits %s, with %q behind it %s", first, alone, second, both)
+		}
+	})
+}

@@ -2,10 +2,10 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
-	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
@@ -14,18 +14,31 @@ import (
 
 // journal is a partition of the journal.
 type journal struct {
-	client    *broker.Client
-	topic     string
 	requests  string // full name of the requests topic
 	partition int32
-	fetcher   *consumer.Fetcher
-	producer  *producer.Producer
+	fetcher   Reader
+	producer  Publisher
 }
 
-var _ partition.Journal = (*journal)(nil)
+// Reader reads one partition of a topic, as a consumer.Log does.
+type Reader interface {
+	Fetch(ctx context.Context, offset int64) (consumer.Fetched, error)
+	Bounds(ctx context.Context) (start, end int64, err error)
+}
+
+// Publisher appends to a topic; a *producer.Producer is one. PublishTo returns once all are acknowledged.
+type Publisher interface {
+	PublishTo(ctx context.Context, partition int32, messages ...event.Message) ([]producer.Ack, error)
+}
+
+// NewJournal is the port of a partition.Machine to its partition of the journal. requests is the full name of the requests
+// topic.
+func NewJournal(requests string, number int32, reader Reader, publisher Publisher) partition.Journal {
+	return &journal{requests: requests, partition: number, fetcher: reader, producer: publisher}
+}
 
 func (j *journal) Bounds(ctx context.Context) (start, end int64, err error) {
-	return j.client.Bounds(ctx, j.topic, j.partition)
+	return j.fetcher.Bounds(ctx)
 }
 
 // source is the offset of the request that a record came from, -1 for a record that is not of this journal.
@@ -43,6 +56,9 @@ func (j *journal) Sources(ctx context.Context, offset int64) (partition.Sources,
 	}
 	s := partition.Sources{Offset: offset, Next: f.Next, First: -1, Highest: -1, Last: -1}
 	for i, r := range f.Records {
+		if r.Err != nil {
+			return partition.Sources{}, unreadable(r)
+		}
 		s.Last = j.source(r)
 		s.Highest = max(s.Highest, s.Last)
 		if i == 0 {
@@ -59,16 +75,45 @@ func (j *journal) Facts(ctx context.Context, offset, above int64) (partition.Fac
 	}
 	facts := partition.Facts{Next: f.Next}
 	for _, r := range f.Records {
+		if r.Err != nil {
+			return partition.Facts{}, unreadable(r)
+		}
 		if j.source(r) <= above {
 			continue
 		}
 		fact, err := ReadFact(r)
-		if err != nil {
+		if unknown := unknownType(err); unknown != nil {
+			fact, facts.Unknown = unknownFact(r), unknown.Detail
+		} else if err != nil {
 			return partition.Facts{}, fmt.Errorf("journal record at offset %d: %w", r.Offset, err)
 		}
 		facts.Facts = append(facts.Facts, fact)
 	}
 	return facts, nil
+}
+
+// unreadable is a batch of the journal that nobody can tell the sources of: to pass it over could lose who has a coupon.
+func unreadable(r event.Record) error {
+	return fmt.Errorf("journal records at offset %d to %d: %w", r.Offset, r.LastOffset, r.Err)
+}
+
+func unknownType(err error) *event.DecodeError {
+	var bad *event.DecodeError
+	if errors.As(err, &bad) && bad.Reason == event.ReasonUnknownType {
+		return bad
+	}
+	return nil
+}
+
+// unknownFact is what a record of a newer issuer's type says to this one: that the request of its source is done with, and
+// the log time after it. See docs/adr/0005.
+func unknownFact(r event.Record) fcfs.Fact {
+	source, _ := event.SourceOf(r)
+	f := fcfs.Fact{Source: fcfs.Source(source)}
+	if o, err := event.ParseObject(r.Value); err == nil {
+		f.LogTime = fcfs.FromTime(o.Time("log_time"))
+	}
+	return f
 }
 
 func (j *journal) Emit(ctx context.Context, facts []fcfs.Fact) (partition.Emitted, error) {

@@ -47,3 +47,50 @@ func TestFactMessage(t *testing.T) {
 		})
 	}
 }
+
+// Whatever stands in the journal, it is read as a fact that can be written again, or there is an error.
+func FuzzReadFact(f *testing.F) {
+	for _, fact := range []fcfs.Fact{
+		{RequestedAt: 5, LogTime: 9, Defined: &fcfs.Definition{CouponID: "c", Limit: 5, Window: "daily", TimeZone: "Asia/Seoul", Rules: 1}},
+		{RequestedAt: 5, LogTime: 9, Granted: &fcfs.GrantFact{CouponID: "c", UserID: "u", Window: "2027-01-15", Sequence: 5, Limit: 5}},
+	} {
+		fact.Source = fcfs.Source{Partition: 7, Offset: 1234}
+		m, err := issuer.FactMessage("coupon.requests", fact)
+		if err != nil {
+			f.Fatal(err)
+		}
+		r := event.Record{Headers: m.Headers}
+		f.Add(headerOf(r, "ce_type"), headerOf(r, "ce_id"), headerOf(r, "ce_source"), "c", m.Value)
+		f.Add("firstcome.coupon.stopped", headerOf(r, "ce_id"), headerOf(r, "ce_source"), "c", m.Value)
+	}
+	f.Fuzz(func(t *testing.T, kind, id, source, key string, value []byte) {
+		r := event.Record{Topic: "coupon.grants", Partition: 7, Key: []byte(key), Value: value, Headers: []event.Header{
+			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte(source)},
+			{Key: "ce_type", Value: []byte(kind)}, {Key: "ce_time", Value: []byte("2027-01-15T08:00:00.000Z")}, {Key: "content-type", Value: []byte("application/json")},
+		}}
+		fact, err := issuer.ReadFact(r)
+		if err != nil {
+			return
+		}
+		if (fact.Defined == nil) == (fact.Granted == nil) {
+			t.Fatalf("read as %+v", fact)
+		}
+		m, err := issuer.FactMessage("coupon.requests", fact)
+		if err != nil {
+			t.Fatalf("%+v cannot be written: %v", fact, err)
+		}
+		again, err := issuer.ReadFact(event.Record{Topic: "coupon.grants", Partition: 7, Key: m.Key, Value: m.Value, Headers: m.Headers})
+		if err != nil || !reflect.DeepEqual(again, fact) {
+			t.Fatalf("%+v is written and read as %+v, %v", fact, again, err)
+		}
+	})
+}
+
+func headerOf(r event.Record, name string) string {
+	for _, h := range r.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}

@@ -13,6 +13,7 @@ import (
 type metrics struct {
 	decisions, recoveries, deadLetters       *prometheus.CounterVec
 	emitted, restored, reemitted, unwaked    prometheus.Counter
+	unknown                                  prometheus.Counter
 	batchRecords, decideSeconds, emitSeconds prometheus.Histogram
 	lag, age, waiting, progress              *prometheus.GaugeVec
 	stopped                                  prometheus.Gauge
@@ -44,6 +45,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"wrong_partition, unsupported_rules, too_large."),
 		emitted:       counter("emitted_total", "Facts that the journal acknowledged."),
 		restored:      counter("restored_total", "Facts that were taken from the journal into Redis."),
+		unknown:       counter("unknown_records_total", "Journal records of types that this issuer does not know, passed over in a rebuild: it is older than who wrote them."),
 		reemitted:     counter("reemitted_total", "Facts that a former owner had decided and not emitted."),
 		unwaked:       counter("publish_failures_total", "Batches whose outcomes could not be published: those who wait learn them later."),
 		batchRecords:  histogram("batch_records", "Records decided by one script call.", prometheus.ExponentialBuckets(1, 4, 8)),
@@ -62,7 +64,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, kind := range sessions {
 		m.recoveries.WithLabelValues(kind)
 	}
-	reg.MustRegister(m.decisions, m.recoveries, m.deadLetters, m.emitted, m.restored, m.reemitted, m.unwaked, m.batchRecords,
+	reg.MustRegister(m.decisions, m.recoveries, m.deadLetters, m.emitted, m.restored, m.unknown, m.reemitted, m.unwaked, m.batchRecords,
 		m.decideSeconds, m.emitSeconds, m.lag, m.age, m.waiting, m.progress, m.stopped)
 	return m
 }

@@ -28,11 +28,9 @@ func (s *Service) partition(ctx context.Context, a *consumer.Assignment, partiti
 			Notice: func(n partition.Notice) { s.notice(log, a, n) },
 		}),
 		ports: partition.Ports{
-			Requests: &requests{
-				client: s.client, topic: s.requests, partitions: partitions, assignment: a, fetcher: fetch, letters: s.letters,
-			},
-			Store:   timedStore{s.redis.Partition(p), s.metrics.decideSeconds},
-			Journal: timedJournal{&journal{client: s.client, topic: s.grants, requests: s.requests, partition: p, fetcher: read, producer: s.journal}, s.metrics.emitSeconds},
+			Requests: NewRequests(owned{topic{fetch, s.client, s.requests, p}, a}, s.letters, partitions),
+			Store:    timedStore{s.redis.Partition(p), s.metrics.decideSeconds},
+			Journal:  timedJournal{NewJournal(s.requests, p, topic{read, s.client, s.grants, p}, s.journal), s.metrics.emitSeconds},
 		},
 		now: time.Now, drain: s.cfg.Drain,
 		hook:    func(point string) error { return s.cfg.Hook(point, p) },
@@ -48,6 +46,24 @@ func (s *Service) partition(ctx context.Context, a *consumer.Assignment, partiti
 		return fmt.Errorf("%w: %w", consumer.ErrRejoin, err)
 	}
 	return err
+}
+
+// topic is one partition of a topic, at the brokers.
+type topic struct {
+	*consumer.Fetcher
+	client    *broker.Client
+	name      string
+	partition int32
+}
+
+func (t topic) Bounds(ctx context.Context) (start, end int64, err error) {
+	return t.client.Bounds(ctx, t.name, t.partition)
+}
+
+// owned is a partition that the group has given to this process.
+type owned struct {
+	topic
+	*consumer.Assignment
 }
 
 func (s *Service) own(p int32, status partition.Status) {
@@ -85,6 +101,9 @@ func (s *Service) notice(log *slog.Logger, a *consumer.Assignment, n partition.N
 	case partition.Rebuilt:
 		s.metrics.restored.Add(float64(n.Count))
 		log.Info("rebuilt Redis from the journal", "facts", n.Count)
+	case partition.PassedOver:
+		s.metrics.unknown.Add(float64(n.Count))
+		log.Warn("journal records of a type that this issuer does not know are passed over; is it older than another issuer?", "records", n.Count, "detail", n.Detail)
 	case partition.Reemitted:
 		s.metrics.reemitted.Add(float64(n.Count))
 		log.Info("emitting what was decided before", "facts", n.Count)

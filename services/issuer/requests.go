@@ -4,27 +4,26 @@ import (
 	"context"
 	"errors"
 
-	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
-	"github.com/firstcome/firstcome/pkg/producer"
 	"github.com/firstcome/firstcome/services/issuer/partition"
 )
 
-// requests is a partition of the requests topic, and the group's offset in it.
+// requests is a partition of the requests topic, which has so many, and the group's offset in it.
 type requests struct {
-	client     *broker.Client
-	topic      string
+	log        consumer.Log
+	letters    Publisher
 	partitions int
-	assignment *consumer.Assignment
-	fetcher    *consumer.Fetcher
-	letters    *producer.Producer
 }
 
-var _ partition.Requests = (*requests)(nil)
+// NewRequests is the port of a partition.Machine to its partition of the requests topic, which has so many, and to the
+// dead letters' topic.
+func NewRequests(log consumer.Log, letters Publisher, partitions int) partition.Requests {
+	return &requests{log, letters, partitions}
+}
 
 func (r *requests) Committed(ctx context.Context) (partition.Committed, error) {
-	c, ok, err := r.assignment.Committed(ctx)
+	c, ok, err := r.log.Committed(ctx)
 	if err != nil || !ok {
 		return partition.Committed{Offset: -1}, err
 	}
@@ -32,11 +31,11 @@ func (r *requests) Committed(ctx context.Context) (partition.Committed, error) {
 }
 
 func (r *requests) Bounds(ctx context.Context) (start, end int64, err error) {
-	return r.client.Bounds(ctx, r.topic, r.assignment.Partition())
+	return r.log.Bounds(ctx)
 }
 
 func (r *requests) Fetch(ctx context.Context, offset int64) (partition.Fetched, error) {
-	f, err := r.fetcher.Fetch(ctx, offset)
+	f, err := r.log.Fetch(ctx, offset)
 	var gone *consumer.OutOfRangeError
 	switch {
 	case errors.As(err, &gone):
@@ -62,5 +61,5 @@ func (r *requests) DeadLetter(ctx context.Context, refused []partition.Request) 
 }
 
 func (r *requests) Commit(ctx context.Context, offset int64, metadata string) error {
-	return r.assignment.Commit(ctx, offset, metadata)
+	return r.log.Commit(ctx, offset, metadata)
 }

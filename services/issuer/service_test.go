@@ -179,6 +179,65 @@ func TestService_RebuildsWithoutTraffic(t *testing.T) {
 	}
 }
 
+// A newer issuer has journaled what this one does not know, last of all, and Redis is lost: the rebuild goes on behind it.
+func TestService_JournalOfANewerVersion(t *testing.T) {
+	p := newPipeline(t, 1)
+	newer := func(m *event.Message) {
+		for i := range m.Headers {
+			if m.Headers[i].Key == "ce_type" {
+				m.Headers[i].Value = []byte("firstcome.coupon.stopped")
+			}
+		}
+	}
+	s := p.start()
+	p.define("c", 3)
+	p.claim("c", "u1")
+	p.agrees()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	request, err := event.ClaimRequested{CouponID: "c", UserID: "u1"}.Message(event.Meta{Source: "/test"})
+	newer(&request)
+	asked := p.publish(request, err)
+	fact := p.facts(0)[1]
+	fact.Source.Offset = asked.Offset
+	record, err := issuer.FactMessage(p.TopicPrefix+event.TopicRequests, fact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer(&record)
+	if _, err := p.producer(event.TopicGrants).PublishTo(t.Context(), 0, record); err != nil {
+		t.Fatal(err)
+	}
+	p.FlushRedis(t)
+	s = p.start()
+	p.eventually("Redis is whole again", 20*time.Second, func() bool { return p.progress(0) == asked.Offset })
+	p.claim("c", "u2")
+	p.agrees()
+	if n := counter(t, s.registry, "coupon_issuer_unknown_records_total"); n != 1 {
+		t.Errorf("counted %v records of a newer version", n)
+	}
+	if letters := p.records(event.TopicDeadLetters, 0); len(letters) > 0 {
+		t.Errorf("%d requests became dead letters, which the newer issuer had decided", len(letters))
+	}
+}
+
+// counter is the value of one without labels.
+func counter(t *testing.T, r *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return 0
+}
+
 // Partitions move between issuers, and nobody gets anything twice.
 func TestService_Several(t *testing.T) {
 	p := newPipeline(t, 4)

@@ -24,6 +24,8 @@ import (
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting"
+	"github.com/firstcome/firstcome/services/ledger/posting/postingtest"
 )
 
 const secret = "s3cret"
@@ -104,19 +106,19 @@ func sample(t testing.TB) (*postgres.Store, []event.CouponGranted) {
 	claim(10, at+day+1, "day", "ada")
 	claim(11, at+day+2, "day", "bob")
 
-	b := postgres.Batch{To: postgres.Place{Next: 12, HighestSource: 11}}
+	b := posting.Batch{To: posting.Place{Next: 12, HighestSource: 11}}
 	var err error
 	if b.From, err = s.Begin(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range facts {
 		if f.Defined != nil {
-			b.Definitions = append(b.Definitions, definitionOf(f))
+			b.Definitions = append(b.Definitions, postingtest.Definition(f))
 		} else {
-			b.Grants = append(b.Grants, grantOf(event.TopicRequests, f))
+			b.Grants = append(b.Grants, postingtest.Grant(event.TopicRequests, f))
 		}
 	}
-	if err := s.Write(t.Context(), b, func(context.Context, postgres.Refused) error { return nil }); err != nil {
+	if err := s.Write(t.Context(), b, func(context.Context, posting.Refused) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return s, b.Grants

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting/postingtest"
 )
 
 func TestMain(m *testing.M) { coupontest.Main(m) }
@@ -55,36 +57,10 @@ func migrated(t testing.TB, servers *coupontest.Servers) string {
 	})
 }
 
-func sourceOf(f fcfs.Fact) event.Source { return event.Source(f.Source) }
-
-// grantOf is what the ledger should hold of a granted fact.
-func grantOf(requests string, f fcfs.Fact) event.CouponGranted {
-	return event.CouponGranted{
-		GrantID: fcfs.GrantID(requests, f.Source), CouponID: f.Granted.CouponID, UserID: f.Granted.UserID, Window: f.Granted.Window,
-		Sequence: f.Granted.Sequence, Limit: f.Granted.Limit, RequestedAt: f.RequestedAt.Time(), LogTime: f.LogTime.Time(), Source: sourceOf(f),
-	}
-}
-
-func definitionOf(f fcfs.Fact) event.CouponDefined {
-	source := sourceOf(f)
-	return event.CouponDefined{
-		CouponID: f.Defined.CouponID, Limit: f.Defined.Limit, Window: string(f.Defined.Window), TimeZone: f.Defined.TimeZone,
-		OpensAt: f.Defined.OpensAt.Time(), ClosesAt: f.Defined.ClosesAt.Time(), Rules: f.Defined.Rules,
-		RequestedAt: f.RequestedAt.Time(), LogTime: f.LogTime.Time(), Source: &source,
-	}
-}
-
 // message is a fact's journal record.
 func message(t testing.TB, requests string, f fcfs.Fact) event.Message {
 	t.Helper()
-	meta := event.Meta{ID: fcfs.GrantID(requests, f.Source), Source: event.JournalSource(requests, f.Source.Partition)}
-	var m event.Message
-	var err error
-	if f.Defined != nil {
-		m, err = definitionOf(f).Message(meta)
-	} else {
-		m, err = grantOf(requests, f).Message(meta)
-	}
+	m, err := postingtest.Message(requests, f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +84,18 @@ func (l *logs) Handle(_ context.Context, r slog.Record) error {
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, r)
 	return nil
+}
+
+// count is how many messages say something.
+func (l *logs) count(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.lines {
+		if strings.Contains(r.Message, text) {
+			n++
+		}
+	}
+	return n
 }
 
 // alarms are the messages of level error.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 type metrics struct {
@@ -46,25 +48,28 @@ func (m *metrics) next(partition int32, offset int64) {
 	m.nextOffset.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(offset))
 }
 
-func (m *metrics) revoked(partition int32) {
+func (m *metrics) Beginning(partition int32, at posting.Place) { m.next(partition, at.Next) }
+func (m *metrics) Moved(int32)                                 { m.moved.Inc() }
+
+func (m *metrics) Revoked(partition int32) {
 	m.nextOffset.DeleteLabelValues(strconv.Itoa(int(partition)))
 }
 
-func (m *metrics) written(p page, violations []letter, began time.Time) {
-	now := time.Now()
-	m.batchSeconds.Observe(now.Sub(began).Seconds())
-	m.next(p.batch.Partition, p.batch.To.Next)
-	m.grants.Add(float64(len(p.batch.Grants)))
-	m.definitions.Add(float64(len(p.batch.Definitions)))
-	for _, n := range p.unknown {
+func (m *metrics) Buried(letters []posting.Letter) {
+	for _, l := range letters {
+		m.deadLetters.WithLabelValues(string(l.Reason)).Inc()
+	}
+}
+
+func (m *metrics) Written(w posting.Written) {
+	m.batchSeconds.Observe(w.Took.Seconds())
+	m.next(w.Batch.Partition, w.Batch.To.Next)
+	m.grants.Add(float64(len(w.Batch.Grants)))
+	m.definitions.Add(float64(len(w.Batch.Definitions)))
+	for _, n := range w.Unknown {
 		m.unknown.Add(float64(n))
 	}
-	for _, letters := range [][]letter{violations, p.letters} {
-		for _, l := range letters {
-			m.deadLetters.WithLabelValues(string(l.reason)).Inc()
-		}
-	}
-	if n := len(p.batch.Grants); n > 0 {
-		m.delaySeconds.Observe(now.Sub(p.batch.Grants[n-1].RequestedAt).Seconds())
+	if n := len(w.Batch.Grants); n > 0 {
+		m.delaySeconds.Observe(time.Since(w.Batch.Grants[n-1].RequestedAt).Seconds())
 	}
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"github.com/firstcome/firstcome/pkg/event"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -127,6 +128,27 @@ func FuzzCell(f *testing.F) {
 		got := cell(id)
 		if strings.TrimPrefix(got, "'") != id || got != "" && strings.ContainsAny(got[:1], "=+-@") {
 			t.Errorf("%q is written as %q", id, got)
+		}
+	})
+}
+
+// Whatever is asked for, it is a filter within its bounds, or a refusal that names what was wrong.
+func FuzzFilterOf(f *testing.F) {
+	for _, query := range []string{"", "coupon_id=tea&user_id=ada&window=2026-11-22&limit=1000", "after=dGVhLy8x", "limit=0", "limit=%zz", "a=1;b=2", "coupon_id=tea&coupon_id=tea", "window=%ff", "nobody=1"} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest("GET", "/v1/grants", nil)
+		r.URL.RawQuery = query
+		got, err := filterOf(r)
+		if err != nil {
+			if p := problem.From(err); p.Name != problem.Malformed && p.Name != problem.Invalid {
+				t.Fatalf("%q: %v", query, err)
+			}
+			return
+		}
+		if got.Limit < 1 || got.Limit > maxLimit || got.CouponID != nil && event.CheckCouponID(*got.CouponID) != nil || got.UserID != nil && event.CheckUserID(*got.UserID) != nil {
+			t.Fatalf("%q asks for %+v", query, got)
 		}
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
 	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 const (
@@ -38,7 +39,8 @@ type Service struct {
 	client   *broker.Client
 	letters  *producer.Producer
 	store    *postgres.Store
-	handler  *handler
+	posting  posting.Config
+	metrics  *metrics
 	api      *api
 	http     *telemetry.HTTPMetrics
 	waiting  lifecycle.Waiting
@@ -56,9 +58,12 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 		s.close()
 		return nil, err
 	}
-	m := newMetrics(reg)
+	s.metrics = newMetrics(reg)
 	s.http = telemetry.NewHTTPMetrics(reg, "ledger")
-	s.handler = newHandler(s.store, kafkaLetters{s.letters}, kafkaJournal{s.client, cfg.Topic(event.TopicGrants)}, m, log, &s.waiting)
+	s.posting = posting.Config{
+		Store: s.store, Letters: kafkaLetters{s.letters}, Journal: kafkaJournal{s.client, cfg.Topic(event.TopicGrants)},
+		Observer: newObserver(s.metrics, &s.waiting), Log: log,
+	}
 	s.api = &api{store: s.store, tokens: cfg.ReadTokens, anonymous: cfg.AllowAnonymous, log: log, page: csvPage}
 	return s, nil
 }
@@ -156,7 +161,7 @@ func (s *Service) consume(ctx context.Context) error {
 func (s *Service) follow(ctx context.Context, journal string) error {
 	group := consumer.GroupConfig{Client: s.client, GroupID: s.group, Topic: journal, Log: s.log}
 	done := make(chan error, 1)
-	go func() { done <- consumer.Run(ctx, consumer.Config{GroupConfig: group}, s.handler) }()
+	go func() { done <- consumer.Run(ctx, consumer.Config{GroupConfig: group}, posting.New(s.posting)) }()
 	select {
 	case err := <-done:
 		return err

@@ -3,15 +3,13 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
-	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 var journalServers = []coupontest.Need{coupontest.Kafka, coupontest.Postgres}
@@ -71,150 +69,6 @@ func TestService_TwoOwners(t *testing.T) {
 	if got := w.letters(); len(got) > 0 {
 		t.Errorf("dead letters: %v", got)
 	}
-}
-
-// pausedStore holds each batch back until it is released: a process that was stopped between deciding to write and writing.
-type pausedStore struct {
-	journalStore
-	arrived, release chan struct{}
-}
-
-func (p *pausedStore) Write(ctx context.Context, b postgres.Batch, settle func(context.Context, postgres.Refused) error) error {
-	select {
-	case p.arrived <- struct{}{}:
-	default:
-	}
-	<-p.release
-	return p.journalStore.Write(ctx, b, settle)
-}
-
-// A ledger is paused with a batch in its hands; another one takes over and comes further. What the paused one then does
-// changes nothing and alarms nobody; it goes on from the row.
-func TestService_PausedOwner(t *testing.T) {
-	w := newWorld(t, coupontest.Start(t, journalServers...), 1)
-	var l logs
-	paused := &pausedStore{arrived: make(chan struct{}, 1), release: make(chan struct{})}
-	w.grow(100)
-	// Among what it holds is a record that contradicts: no alarm may come of it.
-	w.contradict(0)
-	w.start(&l, func(s *Service) {
-		paused.journalStore = s.handler.store
-		s.handler.store, s.group = paused, w.servers.TopicPrefix+"paused"
-	})
-	<-paused.arrived
-	var quiet logs
-	_, stop := w.start(&quiet, nil)
-	w.caughtUp()
-	w.grow(50)
-	w.caughtUp()
-	stop()
-	w.exact()
-	before, _ := w.store.Place(t.Context(), 0)
-	letters := len(w.read(w.servers.TopicPrefix+event.TopicDeadLetters, 0))
-	close(paused.release)
-	w.grow(50) // only the one that was paused is left
-	w.caughtUp()
-	w.exact()
-	if got := l.alarms(); len(got) > 0 {
-		t.Errorf("alarms of the paused ledger: %v", got)
-	}
-	if after := len(w.read(w.servers.TopicPrefix+event.TopicDeadLetters, 0)); after != letters || letters != 1 {
-		t.Errorf("%d dead letters, then %d", letters, after)
-	}
-	if after, _ := w.store.Place(t.Context(), 0); after.Next <= before.Next {
-		t.Errorf("from %+v to %+v", before, after)
-	}
-}
-
-// contradict writes a grant into the journal that gives a person of an earlier one a coupon again, from another request.
-func (w *world) contradict(p int) fcfs.Fact {
-	w.t.Helper()
-	i := slices.IndexFunc(w.facts[p], func(f fcfs.Fact) bool { return f.Granted != nil })
-	f := w.facts[p][i]
-	g := *f.Granted
-	g.Sequence, g.Limit = 99_000, 100_000
-	w.offset++
-	f.Source.Offset, f.Granted = w.offset, &g
-	w.publish(p, f)
-	return f
-}
-
-func TestService_UniqueViolation(t *testing.T) {
-	w := newWorld(t, coupontest.Start(t, journalServers...), 2)
-	var l logs
-	s, _ := w.start(&l, nil)
-	w.grow(100)
-	w.caughtUp()
-	_, at := w.bounds(0)
-	w.contradict(0)
-	w.grow(100) // the same batch, and later ones
-	w.caughtUp()
-	w.exact()
-	want := map[string]string{fmt.Sprintf("0/%d", at): "unique_violation"}
-	if got := w.letters(); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("dead letters %v, not %v", got, want)
-	}
-	if got := l.alarms(); len(got) != 1 || !strings.Contains(got[0], "contradicts") {
-		t.Errorf("alarms: %v", got)
-	}
-	if got := s.metric("unique_violation"); got != 1 {
-		t.Errorf("the metric says %v", got)
-	}
-	if got := s.Ready(); len(got) > 0 {
-		t.Errorf("waits for %v", got)
-	}
-}
-
-// Postgres comes back as it was earlier, without a word to the ledger and without traffic.
-func TestService_Restored(t *testing.T) {
-	for name, restore := range map[string]func(w *world){
-		"to an older state": func(w *world) { w.restore() },
-		"to nothing":        func(w *world) { w.exec(`TRUNCATE ledger_offsets, definitions, grants, coupon_windows`) },
-		"without tables": func(w *world) {
-			w.exec(`DROP TABLE ledger_offsets, definitions, grants, coupon_windows, ledger_migrations`)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, coupontest.Start(t, journalServers...), 2)
-			var l logs
-			w.start(&l, nil)
-			w.grow(100)
-			w.caughtUp()
-			w.backup()
-			w.grow(100)
-			w.caughtUp()
-			restore(w)
-			w.caughtUp()
-			w.exact()
-			restore(w) // and once more, with a batch to come before the look at the row
-			w.grow(20)
-			w.caughtUp()
-			w.exact()
-			if got := l.alarms(); len(got) > 0 {
-				t.Errorf("alarms: %v", got)
-			}
-			if got := w.letters(); len(got) > 0 {
-				t.Errorf("dead letters: %v", got)
-			}
-		})
-	}
-}
-
-var tables = []string{"ledger_offsets", "definitions", "grants", "coupon_windows"}
-
-func (w *world) backup() {
-	for _, table := range tables {
-		w.exec(`CREATE TABLE backup_` + table + ` AS TABLE ` + table)
-	}
-}
-
-func (w *world) restore() {
-	sql := `TRUNCATE ` + strings.Join(tables, ", ") + `; `
-	for _, table := range tables {
-		sql += `INSERT INTO ` + table + ` TABLE backup_` + table + `; `
-	}
-	w.exec(sql) // one transaction
 }
 
 // unknownStop is an issuer of the future's record.
@@ -278,13 +132,24 @@ func TestService_BadRecords(t *testing.T) {
 	if unknown := s.metric("unknown"); unknown != 2 || s.metric("malformed") != 2 {
 		t.Errorf("%v of unknown types", unknown)
 	}
+	later := good(func(m *event.Message) { header(m, "ce_type", unknownStop) })
+	w.send(0, later, later) // the last of all, and once more by a former owner
+	_, end := w.bounds(0)
+	eventually(t, "the row moves over what only a newer ledger can read", func() bool {
+		at, err := w.store.Place(t.Context(), 0)
+		return err == nil && at.Next == end && at.HighestSource == w.offset
+	})
+	eventually(t, "a duplicate is none of them", func() bool { return s.metric("unknown") == 3 })
+	if told := l.count("is it older than the issuer"); told != 2 {
+		t.Errorf("told %d times of 2 unknown types", told)
+	}
 }
 
 // flaky fails a call once: before it was done, or after.
 type flaky struct {
-	journalStore
-	deadLetters
-	journal
+	posting.Store
+	posting.Letters
+	posting.Journal
 	call      string
 	skip      int32 // calls that succeed before
 	persisted bool
@@ -304,31 +169,32 @@ func (f *flaky) run(call string, do func() error) error {
 	return fmt.Errorf("%s failed", call)
 }
 
-func (f *flaky) Begin(ctx context.Context, partition int32) (p postgres.Place, err error) {
-	err = f.run("begin", func() (err error) { p, err = f.journalStore.Begin(ctx, partition); return err })
+func (f *flaky) Begin(ctx context.Context, partition int32) (p posting.Place, err error) {
+	err = f.run("begin", func() (err error) { p, err = f.Store.Begin(ctx, partition); return err })
 	return p, err
 }
 
-func (f *flaky) Place(ctx context.Context, partition int32) (p postgres.Place, err error) {
-	err = f.run("place", func() (err error) { p, err = f.journalStore.Place(ctx, partition); return err })
+func (f *flaky) Place(ctx context.Context, partition int32) (p posting.Place, err error) {
+	err = f.run("place", func() (err error) { p, err = f.Store.Place(ctx, partition); return err })
 	return p, err
 }
 
-func (f *flaky) Write(ctx context.Context, b postgres.Batch, settle func(context.Context, postgres.Refused) error) error {
-	return f.run("write", func() error { return f.journalStore.Write(ctx, b, settle) })
+func (f *flaky) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
+	return f.run("write", func() error { return f.Store.Write(ctx, b, settle) })
 }
 
-func (f *flaky) Check(ctx context.Context, partition int32, p postgres.Place) error {
-	return f.run("check", func() error { return f.journal.Check(ctx, partition, p) })
+func (f *flaky) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
+	err = f.run("bounds", func() (err error) { start, end, err = f.Journal.Bounds(ctx, partition); return err })
+	return start, end, err
 }
 
 func (f *flaky) Publish(ctx context.Context, letters []event.Message) error {
-	return f.run("publish", func() error { return f.deadLetters.Publish(ctx, letters) })
+	return f.run("publish", func() error { return f.Letters.Publish(ctx, letters) })
 }
 
 // Each call to the outside fails once, before and after it had its effect.
 func TestService_EachCallFails(t *testing.T) {
-	for _, call := range []string{"begin", "check", "write", "write later", "publish", "place"} {
+	for _, call := range []string{"begin", "bounds", "write", "write later", "publish", "place"} {
 		for _, persisted := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, persisted %v", call, persisted), func(t *testing.T) {
 				t.Parallel()
@@ -342,8 +208,8 @@ func TestService_EachCallFails(t *testing.T) {
 				w.send(0, event.Message{Value: []byte("garbage")})
 				var l logs
 				w.start(&l, func(s *Service) {
-					f.journalStore, f.deadLetters, f.journal = s.handler.store, s.handler.letters, s.handler.journal
-					s.handler.store, s.handler.letters, s.handler.journal = f, f, f
+					f.Store, f.Letters, f.Journal = s.posting.Store, s.posting.Letters, s.posting.Journal
+					s.posting.Store, s.posting.Letters, s.posting.Journal = f, f, f
 				})
 				w.caughtUp()
 				w.grow(60)

@@ -34,9 +34,9 @@ func (w *world) exec(sql string) {
 
 // metric is a counter's value: of dead letters by reason, or of unknown types.
 func (s *Service) metric(name string) float64 {
-	var c prometheus.Counter = s.handler.metrics.unknown
+	var c prometheus.Counter = s.metrics.unknown
 	if name != "unknown" {
-		c = s.handler.metrics.deadLetters.WithLabelValues(name)
+		c = s.metrics.deadLetters.WithLabelValues(name)
 	}
 	return testutil.ToFloat64(c)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
 	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting/postingtest"
 )
 
 // world is a journal that grows as issuers would write it, and what Postgres must hold in the end.
@@ -34,6 +35,8 @@ type world struct {
 	logs     []*fcfs.Log
 	offset   int64 // last one of every requests partition
 	facts    [][]fcfs.Fact
+
+	contradictions []int64 // journal offsets of what contradicts facts
 }
 
 func newWorld(t testing.TB, servers *coupontest.Servers, partitions int) *world {
@@ -254,7 +257,7 @@ func (w *world) exact() {
 	for _, facts := range w.facts {
 		for _, f := range facts {
 			if f.Granted != nil {
-				want = append(want, grantOf(w.requests, f))
+				want = append(want, postingtest.Grant(w.requests, f))
 			}
 		}
 	}

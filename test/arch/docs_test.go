@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -86,4 +87,42 @@ func TestGuaranteesNameTests(t *testing.T) {
 			t.Errorf("docs/guarantees.md names %s, which is no test", m[1])
 		}
 	}
+}
+
+// A link of docs/guarantees.md that shows code leads to the very line with that code.
+func TestGuaranteesShowLines(t *testing.T) {
+	root := moduleRoot(t)
+	page, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("\\[`([^`]+)`\\]\\(([^)#]+)#L(\\d+)\\)").FindAllStringSubmatch(string(page), -1)
+	if len(shown) < 7 {
+		t.Errorf("%d lines are shown: each promise needs one", len(shown))
+	}
+	for _, m := range shown {
+		code, path := m[1], m[2]
+		number, err := strconv.Atoi(m[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := os.ReadFile(filepath.Join(root, "docs", path))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		lines := strings.Split(string(source), "\n")
+		if number > len(lines) || !strings.Contains(lines[number-1], code) {
+			t.Errorf("line %d of %s has no %q%s", number, path, code, whereElse(lines, code))
+		}
+	}
+}
+
+func whereElse(lines []string, code string) string {
+	for i, line := range lines {
+		if strings.Contains(line, code) {
+			return ", but line " + strconv.Itoa(i+1) + " has"
+		}
+	}
+	return ""
 }

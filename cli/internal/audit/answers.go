@@ -5,17 +5,67 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
+	"os"
+	"slices"
 
-	"github.com/firstcome/firstcome/cli/internal/client"
 	"github.com/firstcome/firstcome/cli/internal/crowd"
-	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/pkg/event"
 )
 
-// ReadAnswers reads what a load recorded, a line each person.
-func ReadAnswers(r io.Reader) ([]crowd.Record, error) {
-	var all []crowd.Record
-	lines := bufio.NewScanner(r)
+// Answers are what people were told: files, as `firstcome load --record` writes them, a line each person. Those are never in
+// memory: they are read once to see which coupons they are about, and twice for each partition that has one of those.
+type Answers struct {
+	paths   []string
+	known   []crowd.Record
+	coupons map[string]bool
+}
+
+// KnownAnswers are in memory already.
+func KnownAnswers(records []crowd.Record) *Answers {
+	a := &Answers{known: records, coupons: make(map[string]bool)}
+	for _, r := range records {
+		a.coupons[r.CouponID] = true
+	}
+	return a
+}
+
+// OpenAnswers reads the files through: an error names the file and the line.
+func OpenAnswers(paths []string) (*Answers, error) {
+	a := &Answers{paths: paths, coupons: make(map[string]bool)}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil {
+			return nil, err
+		} else if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s: not a file: it must be possible to read it several times", path)
+		}
+	}
+	return a, a.each(func(r crowd.Record) error {
+		a.coupons[r.CouponID] = true
+		return nil
+	})
+}
+
+func (a *Answers) each(take func(crowd.Record) error) error {
+	for _, r := range a.known {
+		if err := take(r); err != nil {
+			return err
+		}
+	}
+	for _, path := range a.paths {
+		if err := readAnswers(path, take); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func readAnswers(path string, take func(crowd.Record) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
@@ -23,76 +73,42 @@ func ReadAnswers(r io.Reader) ([]crowd.Record, error) {
 		}
 		var one crowd.Record
 		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return fmt.Errorf("line %d: %w", n, err)
 		}
-		all = append(all, one)
+		if err := take(one); err != nil {
+			return err
+		}
 	}
-	return all, lines.Err()
+	return lines.Err()
 }
 
-type holder struct{ couponID, userID string }
-
-// compareAnswers holds what people were told against what the log leads to: told granted, in that window with that
-// sequence; told refused, not granted. Someone without an answer may have one or not.
-func compareAnswers(requestsTopic string, partitions []facts, answers []crowd.Record) []Difference {
-	if len(answers) == 0 {
+// of takes the answers about the coupons of a partition; nil: there are none. complete says that the log has every claim
+// that was ever made.
+func (a *Answers) of(l *look, complete bool) (*told, error) {
+	if a == nil {
+		return nil, nil
+	}
+	t := &told{look: l, complete: complete, stories: map[person]story{}, soldOut: map[window]int64{}, numbers: map[string]uint32{}}
+	for id := range a.coupons {
+		if event.Partition(id, l.partitions) == l.partition && l.looksAt([]byte(id)) {
+			t.coupons = append(t.coupons, id)
+		}
+	}
+	if t.coupons == nil {
+		return nil, nil
+	}
+	return t, t.each(func(r crowd.Record) error {
+		t.stories[personOf(r.CouponID, r.UserID)] = story{offset: -1}
 		return nil
-	}
-	granted := make(map[holder][]fcfs.Fact)
-	for _, fs := range partitions {
-		for _, f := range fs {
-			if f.Granted != nil {
-				h := holder{f.Granted.CouponID, f.Granted.UserID}
-				granted[h] = append(granted[h], f)
-			}
-		}
-	}
-	var out []Difference
-	for _, a := range answers {
-		if d, wrong := compareAnswer(requestsTopic, a, granted[holder{a.CouponID, a.UserID}]); wrong {
-			out = append(out, d)
-		}
-	}
-	return out
+	})
 }
 
-func compareAnswer(requestsTopic string, a crowd.Record, held []fcfs.Fact) (Difference, bool) {
-	var own *fcfs.Fact
-	for i, f := range held {
-		if f.Granted.Window == a.Window {
-			own = &held[i]
+// each reads the answers about the partition's coupons.
+func (t *told) each(take func(crowd.Record) error) error {
+	return t.Answers.each(func(r crowd.Record) error {
+		if !slices.Contains(t.coupons, r.CouponID) {
+			return nil
 		}
-	}
-	switch a.Outcome {
-	case "", "retired":
-		return Difference{}, false
-	case client.Granted:
-		if own == nil {
-			return answered(a, "was told granted, and has nothing"), true
-		}
-		if own.Granted.Sequence != a.Sequence {
-			return answered(a, fmt.Sprintf("was told granted, and has sequence %d (source %d/%d)", own.Granted.Sequence, own.Source.Partition, own.Source.Offset)), true
-		}
-		if id := fcfs.GrantID(requestsTopic, own.Source); a.GrantID != "" && a.GrantID != id {
-			return answered(a, fmt.Sprintf("was told the grant id %s, and has %s", a.GrantID, id)), true
-		}
-	case "already_issued":
-		if len(held) == 0 {
-			return answered(a, "was told already_issued, and has nothing"), true
-		}
-	default:
-		if own != nil {
-			return answered(a, fmt.Sprintf("was told %s, and has sequence %d (source %d/%d)", a.Outcome, own.Granted.Sequence, own.Source.Partition, own.Source.Offset)), true
-		}
-	}
-	return Difference{}, false
-}
-
-func answered(a crowd.Record, what string) Difference {
-	of := fmt.Sprintf("coupon %s", a.CouponID)
-	if a.Sequence > 0 {
-		of += fmt.Sprintf(", %ssequence %d", inWindow(a.Window), a.Sequence)
-	}
-	return Difference{Place: placeAnswers, Partition: -1, Offset: -1, CouponID: a.CouponID, Window: a.Window, Sequence: a.Sequence,
-		Sentence: fmt.Sprintf("%q of %s %s", a.UserID, of, what)}
+		return take(r)
+	})
 }

@@ -1,23 +1,25 @@
 // Package audit decides every request of the log once more, by the pure rules alone, and compares the journal, Redis,
 // Postgres, the dead letters and what people were told with what the log leads to.
 //
-// It may run while the pipeline works: each partition is compared at one progress of Redis, what comes later is left out,
-// and a difference counts only if it is seen twice in a row.
+// It walks along the log of one partition after another with the journal and the rows of Postgres beside it, in the order
+// of the requests, and holds the people in Redis against it at the end. In memory is who holds what in the partition at
+// hand, as the rules need it: about 100 bytes a person whose window is not retired. Everything else is a page at a time. One
+// partition is walked at once, as the largest one then says how much memory is needed, and not the sum of some.
+//
+// It may run while the pipeline works. What Redis had decided of a partition at one moment is what is compared, and what
+// comes later is left out. What is not there yet is waited for, and what is read of Redis and Postgres is read together
+// with how far they have come: so nothing that is rebuilt, restored or retired meanwhile is taken for a difference.
 package audit
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/firstcome/firstcome/cli/internal/crowd"
-	"github.com/firstcome/firstcome/internal/redislayout"
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -29,21 +31,32 @@ type Config struct {
 	Redis       redis.UniversalClient
 	RedisPrefix string
 	Database    *pgxpool.Pool
-	Answers     []crowd.Record // what people were told
-	Timeout     time.Duration  // how long issuer and ledger may take to catch up with what is in the log now
+	Coupons     []string      // only these; nil: all
+	Answers     *Answers      // what people were told; nil: nothing is known
+	Timeout     time.Duration // how long issuer or ledger may take, each time when they have to be waited for
+
+	// Watch is told how many offsets of log and journal were read, of how many; nil: nobody watches.
+	Watch func(read, all int64)
 }
 
-// lookPause is the time between two looks at a partition that has not caught up.
+// UnknownCouponError means that nothing anywhere is about a coupon that was asked for.
+type UnknownCouponError struct{ CouponID string }
+
+func (e *UnknownCouponError) Error() string {
+	return fmt.Sprintf("coupon %s is unknown: neither the log nor anything else has ever heard of it", e.CouponID)
+}
+
+var errNoTopics = errors.New("the topics are not there: `firstcome topics create` makes them")
+
+// lookPause is the time between two looks at what has not caught up.
 const lookPause = 100 * time.Millisecond
 
 type auditor struct {
 	Config
-	client     *broker.Client
-	requests   string // full topic names
-	journal    string
-	dead       string
-	partitions int
-	deadline   time.Time
+	client                 *broker.Client
+	requests, grants, dead string // full topic names
+	partitions             int
+	read, all              int64 // offsets
 }
 
 // Run audits. An error means that something could not be read; differences are in the report.
@@ -53,16 +66,28 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return Report{}, err
 	}
 	defer client.Close()
-	a := &auditor{
-		Config: cfg, client: client, deadline: time.Now().Add(cfg.Timeout),
-		requests: cfg.Kafka.Topic(event.TopicRequests), journal: cfg.Kafka.Topic(event.TopicGrants), dead: cfg.Kafka.Topic(event.TopicDeadLetters),
-	}
+	return run(ctx, cfg, client, cfg.Kafka.Topic(event.TopicRequests), cfg.Kafka.Topic(event.TopicGrants), cfg.Kafka.Topic(event.TopicDeadLetters))
+}
+
+func run(ctx context.Context, cfg Config, client *broker.Client, requests, grants, dead string) (Report, error) {
+	a := &auditor{Config: cfg, client: client, requests: requests, grants: grants, dead: dead}
 	if err := a.topics(ctx); err != nil {
 		return Report{}, err
 	}
-	looks, err := a.all(ctx)
+	ends, err := a.ends(ctx)
 	if err != nil {
 		return Report{}, err
+	}
+	var looks []*look
+	for p, end := range ends {
+		if !a.chosen(int32(p)) {
+			continue
+		}
+		l, err := a.partition(ctx, int32(p), end)
+		if err != nil {
+			return Report{}, fmt.Errorf("partition %d: %w", p, err)
+		}
+		looks = append(looks, l)
 	}
 	return a.report(ctx, looks)
 }
@@ -75,237 +100,110 @@ func (a *auditor) topics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	journal, err := partitions(ctx, a.client, a.journal)
+	journal, err := partitions(ctx, a.client, a.grants)
 	if errors.Is(err, broker.ErrNoTopic) {
 		return errNoTopics
 	}
 	if err == nil && requests != journal {
-		err = fmt.Errorf("topic %s has %d partitions and %s has %d: they must have as many", a.requests, requests, a.journal, journal)
+		err = fmt.Errorf("topic %s has %d partitions and %s has %d: they must have as many", a.requests, requests, a.grants, journal)
 	}
 	a.partitions = requests
 	return err
 }
 
-// look is one partition, looked at once.
-type look struct {
-	differences []Difference
-	waits       string // what has not caught up yet; "" = all has
-	compared    Compared
-	oracle      *oracle
-	start       int64 // of the requests log
+// ends are those of the log now: all that was asked until now is compared.
+func (a *auditor) ends(ctx context.Context) ([]int64, error) {
+	ends := make([]int64, a.partitions)
+	for p := range ends {
+		if !a.chosen(int32(p)) {
+			continue
+		}
+		log, err := bounds(ctx, a.client, a.requests, int32(p))
+		if err != nil {
+			return nil, err
+		}
+		journal, err := bounds(ctx, a.client, a.grants, int32(p))
+		if err != nil {
+			return nil, err
+		}
+		ends[p] = log.end
+		a.all += log.end - log.start + journal.end - journal.start
+	}
+	return ends, nil
 }
 
-func (a *auditor) all(ctx context.Context) ([]look, error) {
-	looks := make([]look, a.partitions)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for p := range a.partitions {
-		g.Go(func() (err error) {
-			looks[p], err = a.partition(ctx, int32(p))
-			return err
-		})
+// chosen says whether a partition has a coupon that is looked at.
+func (a *auditor) chosen(p int32) bool {
+	for _, id := range a.Coupons {
+		if event.Partition(id, a.partitions) == p {
+			return true
+		}
 	}
-	return looks, g.Wait()
+	return a.Coupons == nil
 }
 
-// partition looks until all has caught up with the log's end of now and no difference is left, or the same differences
-// are seen twice, or the time is over.
-func (a *auditor) partition(ctx context.Context, p int32) (look, error) {
-	has, err := bounds(ctx, a.client, a.requests, p)
-	if err != nil {
-		return look{}, err
+func (a *auditor) passed(offsets int64) {
+	a.read = min(a.read+offsets, a.all) // what came since may be read too
+	if a.Watch != nil {
+		a.Watch(a.read, a.all)
 	}
-	target := has.end
-	var before *look
-	for {
-		l, err := a.look(ctx, p, target)
+}
+
+// partition looks once more where retention cut the log's start off under the reader.
+func (a *auditor) partition(ctx context.Context, p int32, target int64) (*look, error) {
+	for try := 1; ; try++ {
+		l := newLook(a, p, target)
+		err := l.do(ctx)
 		var gone *consumer.OutOfRangeError
-		if moving := errors.Is(err, errMoving) || errors.As(err, &gone); moving && time.Now().Before(a.deadline) {
-			l.waits = err.Error()
-		} else if err != nil {
-			return look{}, fmt.Errorf("partition %d: %w", p, err)
+		if !errors.As(err, &gone) || try == 3 {
+			return l, err
 		}
-		done, enough := l.conclude(before, !time.Now().Before(a.deadline))
-		if enough {
-			if done.waits != "" {
-				done.differences = append(done.differences, inPartition(placeLog, p, "after %s %s", a.Timeout, done.waits))
-			}
-			return done, nil
+	}
+}
+
+// until asks again and again until it is so; false: it was not within the time-out.
+func (a *auditor) until(ctx context.Context, so func() (bool, error)) (bool, error) {
+	for late := time.Now().Add(a.Timeout); ; {
+		if is, err := so(); is || err != nil {
+			return is, err
 		}
-		before = nil
-		if l.waits == "" {
-			before = &l
+		if !time.Now().Before(late) {
+			return false, nil
 		}
 		if err := pause(ctx, lookPause); err != nil {
-			return look{}, err
+			return false, err
 		}
-	}
-}
-
-// conclude says whether this look settles it: nothing is to be waited for and nothing differs, or the look before differed
-// in the same way, or it is late. A window that is dropped while it is read, say, differs once.
-func (l look) conclude(before *look, late bool) (look, bool) {
-	if l.waits == "" && len(l.differences) > 0 && before != nil {
-		l.differences = both(before.differences, l.differences)
-		return l, late || len(l.differences) > 0
-	}
-	return l, late || l.waits == "" && len(l.differences) == 0
-}
-
-// both are the differences that were seen in two looks.
-func both(first, second []Difference) []Difference {
-	return slices.DeleteFunc(slices.Clone(second), func(d Difference) bool { return !slices.Contains(first, d) })
-}
-
-// look reads in the order in which effects happen backwards: what Redis has decided is in the log already, and what it
-// has decided and no longer keeps for emission is in the journal.
-func (a *auditor) look(ctx context.Context, p int32, target int64) (look, error) {
-	keys := redislayout.New(a.RedisPrefix, p)
-	ids, err := a.Redis.ZRange(ctx, keys.Coupons(), 0, -1).Result()
-	if err != nil {
-		return look{}, fmt.Errorf("reading Redis: %w", err)
-	}
-	state, err := readState(ctx, a.Redis, keys, ids)
-	if err != nil {
-		return look{}, fmt.Errorf("reading Redis: %w", err)
-	}
-	if state.progress == nil {
-		return a.noProgress(ctx, p, target)
-	}
-	if state.progress.Offset < target-1 && time.Now().Before(a.deadline) {
-		return look{waits: fmt.Sprintf("the issuer has decided up to offset %d, and the log goes up to %d", state.progress.Offset, target-1)}, nil
-	}
-	journal, err := readJournal(ctx, a.client, a.journal, p)
-	if err != nil {
-		return look{}, err
-	}
-	l, err := a.decide(ctx, p, journal, state.progress.Offset)
-	if err != nil {
-		return look{}, err
-	}
-	if state.progress.Offset < target-1 {
-		l.waits = fmt.Sprintf("the issuer has decided up to offset %d, and the log goes up to %d", state.progress.Offset, target-1)
-	}
-	return l, a.compare(ctx, &l, journal, state)
-}
-
-// noProgress is right for a partition that nobody has asked of yet; else Redis is to be rebuilt first.
-func (a *auditor) noProgress(ctx context.Context, p int32, target int64) (look, error) {
-	if target == 0 {
-		journal, err := readJournal(ctx, a.client, a.journal, p)
-		if err != nil {
-			return look{}, err
-		}
-		l, err := a.decide(ctx, p, journal, -1)
-		if err != nil {
-			return look{}, err
-		}
-		return l, a.compare(ctx, &l, journal, redisState{progress: &redislayout.Progress{Offset: -1}})
-	}
-	return look{waits: fmt.Sprintf("Redis has no progress, and the log goes up to offset %d", target-1), oracle: newOracle(p, a.partitions)}, nil
-}
-
-// decide reads the log up to an offset and decides it.
-func (a *auditor) decide(ctx context.Context, p int32, journal journalState, upTo int64) (look, error) {
-	has, err := bounds(ctx, a.client, a.requests, p)
-	if err != nil {
-		return look{}, err
-	}
-	start, end := has.start, has.end
-	o := newOracle(p, a.partitions)
-	l := look{oracle: o, start: start, compared: Compared{Partitions: 1}}
-	if start > 0 {
-		l.compared.Truncated = 1
-		l.differences = o.seed(journal.facts, start)
-	}
-	if upTo >= end {
-		l.differences = append(l.differences, inPartition(placeRedis, p, "progress is at offset %d, and the log ends at %d: this is another log", upTo, end))
-	}
-	err = read(ctx, a.client, a.requests, p, start, min(upTo+1, end), o.take)
-	l.compared.Requests = o.records
-	return l, err
-}
-
-func (a *auditor) compare(ctx context.Context, l *look, journal journalState, state redisState) error {
-	upTo := state.progress.Offset
-	var err error
-	if state.people, err = readPeopleOf(ctx, a.Redis, redislayout.New(a.RedisPrefix, l.oracle.partition), state.windows(windowsOf(l.oracle))); err != nil {
-		return fmt.Errorf("reading Redis: %w", err)
-	}
-	ledger, err := readLedger(ctx, a.Database, l.oracle.partition, upTo)
-	if err != nil {
-		return fmt.Errorf("reading Postgres: %w", err)
-	}
-	l.compare(a.requests, journal, state, ledger)
-	l.count(journal, state, ledger)
-	return nil
-}
-
-// compare holds everything that was read of a partition against what its log leads to.
-func (l *look) compare(requestsTopic string, journal journalState, state redisState, ledger ledgerState) {
-	o, upTo := l.oracle, state.progress.Offset
-	l.wait(unemitted(o, journal, state))
-	if needed := journal.nextAfter(upTo); ledger.next < needed {
-		l.wait(fmt.Sprintf("the ledger is at journal offset %d, and the journal goes up to %d", ledger.next, needed-1))
-	}
-	l.differences = append(l.differences, compareJournal(requestsTopic, o.facts, journal, upTo)...)
-	l.differences = append(l.differences, compareOutbox(o.partition, state)...)
-	l.differences = append(l.differences, compareRedis(o, state, l.start)...)
-	l.differences = append(l.differences, compareLedger(requestsTopic, o.facts, journal, ledger)...)
-}
-
-func (l *look) wait(what string) {
-	if l.waits == "" {
-		l.waits = what
-	}
-}
-
-func (l *look) count(journal journalState, state redisState, ledger ledgerState) {
-	c := &l.compared
-	for _, f := range l.oracle.facts {
-		if f.Granted != nil {
-			c.Grants++
-		} else {
-			c.Definitions++
-		}
-	}
-	c.Journal, c.Duplicates = len(journal.records), journal.duplicates
-	c.RedisCoupons, c.PostgresRows = len(state.coupons), len(ledger.facts)
-	for _, people := range state.people {
-		c.RedisPeople += len(people)
 	}
 }
 
 // report adds what is compared across partitions.
-func (a *auditor) report(ctx context.Context, looks []look) (Report, error) {
-	var r Report
-	all := make([]facts, len(looks))
-	for p, l := range looks {
-		r.Differences = append(r.Differences, l.differences...)
+func (a *auditor) report(ctx context.Context, looks []*look) (Report, error) {
+	r := Report{Coupons: a.Coupons, Found: map[string]int{}, Bounds: []Bound{}}
+	all := findings{count: r.Found}
+	for _, l := range looks {
+		all.join(l.findings)
 		r.Compared.add(l.compared)
-		if l.oracle != nil {
-			all[p] = l.oracle.facts
-		}
+		r.Bounds = append(r.Bounds, l.bound)
 	}
-	letters, err := readDeadLetters(ctx, a.client, a.dead)
-	if err != nil {
+	if err := a.compareDeadLetters(ctx, looks, &all, &r.Compared); err != nil {
 		return r, fmt.Errorf("reading the dead letters: %w", err)
 	}
-	r.Compared.DeadLetters = len(letters)
-	r.Differences = append(r.Differences, compareDeadLetters(a.requests, looks, letters)...)
-	sums, err := compareSums(ctx, a.Database)
-	if err != nil {
+	if err := a.compareSums(ctx, &all); err != nil {
 		return r, fmt.Errorf("reading Postgres: %w", err)
 	}
-	r.Differences = append(r.Differences, sums...)
-	strays, err := findStrays(ctx, a.Redis, a.RedisPrefix, a.partitions)
-	if err != nil {
+	if err := a.findStrays(ctx, &all); err != nil {
 		return r, fmt.Errorf("reading Redis: %w", err)
 	}
-	r.Differences = append(r.Differences, strays...)
-	r.Compared.Answers = len(a.Answers)
-	r.Differences = append(r.Differences, compareAnswers(a.requests, all, a.Answers)...)
-	r.sort()
+	all.sort()
+	r.OK, r.Differences = len(all.kept) == 0, all.kept
+	if r.Differences == nil {
+		r.Differences = []Difference{}
+	}
+	for _, l := range looks {
+		if len(l.unheard) > 0 && r.OK {
+			return r, &UnknownCouponError{l.unheard[0]}
+		}
+	}
 	return r, nil
 }
 

@@ -2,184 +2,257 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
+	"strings"
 
-	"github.com/firstcome/firstcome/pkg/broker"
-	"github.com/firstcome/firstcome/pkg/consumer"
+	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
-// read hands over the records of a partition from one offset up to before another.
-func read(ctx context.Context, client *broker.Client, topic string, partition int32, from, to int64, take func(event.Record)) error {
-	f := consumer.NewFetcher(client, topic, partition, consumer.FetchConfig{MaxBytes: 4 << 20})
-	defer f.Close()
-	for from < to {
-		got, err := f.Fetch(ctx, from)
-		if err != nil {
+// journal reads a partition of the journal beside the log, as a consumer that drops duplicates sees it, and compares every
+// record with the bytes that it must have.
+type journal struct {
+	*look
+	stream    *stream
+	originals originals
+	highest   int64 // source of all records so far; -1: none
+	ahead     *journalRecord
+	late      bool // what is missing was waited for already
+}
+
+// journalRecord is one that is no duplicate.
+type journalRecord struct {
+	event.Record
+	source int64
+}
+
+func newJournal(l *look, has span) *journal {
+	return &journal{
+		look: l, highest: -1, stream: newStream(l.client, l.grants, l.partition, has.start, has.end, l.passed),
+		originals: originals{client: l.client, topic: l.grants, partition: l.partition},
+	}
+}
+
+// next is the journal offset after all records that were compared.
+func (j *journal) next() int64 {
+	if j.ahead != nil {
+		return j.ahead.Offset
+	}
+	return j.stream.Position()
+}
+
+// meet compares what the journal has of the requests up to those of a decision.
+func (j *journal) meet(ctx context.Context, d *decision) error {
+	for {
+		r, err := j.peek(ctx)
+		switch {
+		case err != nil:
+			return err
+		case r == nil && d.fact != nil:
+			came, err := j.await(ctx, d.fact.Source.Offset)
+			if err != nil {
+				return err
+			}
+			if came {
+				continue
+			}
+			j.missing(*d.fact)
+			return nil
+		case r == nil || r.source > d.last:
+			if d.fact != nil {
+				j.missing(*d.fact)
+			}
+			return nil
+		}
+		j.ahead = nil
+		if d.fact == nil || r.source != d.fact.Source.Offset {
+			j.extra(*r, d)
+			continue
+		}
+		if j.compare(*r, *d.fact) {
+			return nil
+		}
+	}
+}
+
+// finish reads on to where the journal ended when the comparison began: late duplicates may stand there. Records of
+// requests after progress came later.
+func (j *journal) finish(ctx context.Context, progress int64) error {
+	for {
+		r, err := j.peek(ctx)
+		if err != nil || r == nil {
 			return err
 		}
-		for _, r := range got.Records {
-			if r.Offset >= to {
-				return nil
+		j.ahead = nil
+		if r.source <= progress {
+			j.extra(*r, nil)
+		}
+	}
+}
+
+// peek gives the next record that is no duplicate; nil at the end.
+func (j *journal) peek(ctx context.Context) (*journalRecord, error) {
+	for j.ahead == nil {
+		r, ok, err := j.stream.Record(ctx)
+		if err != nil || !ok {
+			return nil, err
+		}
+		j.compared.Journal++
+		source, ok := event.SourceOf(r)
+		switch {
+		case !ok || r.Err != nil || source.Partition != j.partition:
+			j.foreign(r)
+		case source.Offset <= j.highest:
+			j.compared.Duplicates++
+			if err := j.duplicate(ctx, r, source.Offset); err != nil {
+				return nil, err
 			}
-			take(r)
+		default:
+			j.highest = source.Offset
+			j.originals.mark(source.Offset, r.Offset)
+			j.ahead = &journalRecord{r, source.Offset}
 		}
-		if got.Next == from && len(got.Records) == 0 && got.End < to {
-			return fmt.Errorf("partition %d of topic %s ends at %d, and a moment ago it had records up to %d", partition, topic, got.End, to)
-		}
-		from = got.Next
+	}
+	return j.ahead, nil
+}
+
+// compare says whether the record is the fact at all, however wrong.
+func (j *journal) compare(r journalRecord, want fcfs.Fact) bool {
+	m, err := message(j.requests, want)
+	if err != nil {
+		j.add(about(placeJournal, Wrong, want, "%s cannot be written: %v", name(want), err))
+		return true
+	}
+	how := bytesDiffer(m, r.Record)
+	if how == "" {
+		return true
+	}
+	if j.unknown(r) {
+		return false
+	}
+	got, err := readFact(r.Record)
+	if err != nil {
+		j.unreadable(r.Record, err)
+		return true
+	}
+	if members := differing(want, got); len(members) > 0 {
+		j.add(about(placeJournal, Wrong, want, "%s is wrong: %s", name(want), strings.Join(members, ", ")))
+		return true
+	}
+	j.add(about(placeJournal, Wrong, want, "%s is not written as it must be at journal offset %d: %s", name(want), r.Offset, how))
+	return true
+}
+
+func (j *journal) missing(f fcfs.Fact) {
+	j.add(missing(placeJournal, f))
+	j.lacks(f.Source.Offset)
+}
+
+func (j *journal) extra(r journalRecord, d *decision) {
+	if !j.looksAt(r.Key) || j.unknown(r) {
+		return
+	}
+	f, err := readFact(r.Record)
+	if err != nil {
+		j.unreadable(r.Record, err)
+		return
+	}
+	j.add(extra(placeJournal, f, d))
+}
+
+// unknown counts a record of a type that later versions know: everybody passes over it.
+func (j *journal) unknown(r journalRecord) bool {
+	if !unknownType(r.Record) {
+		return false
+	}
+	j.compared.Unknown++
+	return true
+}
+
+func unknownType(r event.Record) bool {
+	_, err := event.Decode(r)
+	d, ok := err.(*event.DecodeError)
+	return ok && d.Reason == event.ReasonUnknownType
+}
+
+// foreign takes a record that names no request of this partition.
+func (j *journal) foreign(r event.Record) {
+	switch e, err := event.Decode(r); {
+	case !j.looksAt(r.Key):
+	case unknownType(r):
+		j.compared.Unknown++
+	case err != nil:
+		j.unreadable(r, err)
+	default:
+		j.add(inPartition(placeJournal, Unfounded, j.partition, "the record at journal offset %d (%s) does not come from a request of this partition", r.Offset, e.Type))
+	}
+}
+
+func (j *journal) unreadable(r event.Record, err error) {
+	j.add(inPartition(placeJournal, Wrong, j.partition, "the record at journal offset %d cannot be read: %v", r.Offset, err))
+}
+
+// duplicate compares a record that consumers drop with the one that they took for the same request: that one is, or is
+// not, as the log says.
+func (j *journal) duplicate(ctx context.Context, r event.Record, source int64) error {
+	if !j.looksAt(r.Key) {
+		return nil
+	}
+	original, ok, err := j.originals.find(ctx, source, r.Offset)
+	if err != nil {
+		return err
+	}
+	say := func(kind Kind, format string, args ...any) {
+		d := inPartition(placeJournal, kind, j.partition, "the record at journal offset %d (source %d/%d) ", r.Offset, j.partition, source)
+		d.Offset, d.Sentence = source, d.Sentence+fmt.Sprintf(format, args...)
+		j.add(d)
+	}
+	switch how := recordsDiffer(original, r); {
+	case ok && how != "":
+		say(Wrong, "is a duplicate of the one at journal offset %d, and not the same: %s", original.Offset, how)
+	case !ok && j.lacking[source]:
+		say(OutOfOrder, "stands after one of source %d/%d: out of log order, so every consumer drops it", j.partition, j.highest)
+	case !ok:
+		say(Unfounded, "is a duplicate of nothing: it stands after one of source %d/%d, and the log does not lead to it", j.partition, j.highest)
 	}
 	return nil
 }
 
-// patience is how long a broker may be away: one that restarts, or a leader that moves, is no difference.
-const patience = 15 * time.Second
-
-func patiently[T any](ctx context.Context, try func(context.Context) (T, error)) (T, error) {
-	deadline := time.Now().Add(patience)
-	var retry broker.Backoff
-	for {
-		got, err := try(ctx)
-		if err == nil || !broker.Retriable(err) || errors.Is(err, broker.ErrNoTopic) || time.Now().After(deadline) {
-			return got, err
-		}
-		if err := retry.Wait(ctx); err != nil {
-			return got, err
-		}
+// await waits at the journal's end for the fact of an offset, as long as an issuer has it in the outbox or has still to
+// decide it. False: it is missing.
+func (j *journal) await(ctx context.Context, offset int64) (bool, error) {
+	if j.late {
+		return false, nil
 	}
-}
-
-type span struct{ start, end int64 }
-
-func bounds(ctx context.Context, client *broker.Client, topic string, partition int32) (span, error) {
-	return patiently(ctx, func(ctx context.Context) (s span, err error) {
-		s.start, s.end, err = client.Bounds(ctx, topic, partition)
-		return s, err
+	over := false
+	came, err := j.until(ctx, func() (bool, error) {
+		pending, err := j.pending(ctx, offset) // before the end is asked for: what was acknowledged by then is in the journal
+		if err != nil {
+			return false, err
+		}
+		has, err := bounds(ctx, j.client, j.grants, j.partition)
+		if err != nil {
+			return false, err
+		}
+		over = has.end <= j.stream.end
+		j.stream.end = max(j.stream.end, has.end)
+		return !over || !pending, nil
 	})
-}
-
-func partitions(ctx context.Context, client *broker.Client, topic string) (int, error) {
-	return patiently(ctx, func(ctx context.Context) (int, error) { return client.Partitions(ctx, topic) })
-}
-
-// journalState is what a partition of the journal holds, as a consumer that drops duplicates sees it.
-type journalState struct {
-	partition  int32
-	start, end int64
-	records    []journalRecord // in order, unreadable ones left out
-	facts      facts           // without duplicates
-	at         map[int64]int   // source offset → index of its first record
-	duplicates int
-	bad        []Difference
-}
-
-type journalRecord struct {
-	record event.Record
-	source int64
-	fresh  bool // not a duplicate
-}
-
-// take adds one record. As a consumer does, it drops a source that is not above the highest seen.
-func (j *journalState) take(r event.Record) {
-	e, err := event.Decode(r)
-	fact, ok := factOf(e)
-	switch {
-	case err != nil:
-		j.bad = append(j.bad, inPartition(placeJournal, j.partition, "the record at journal offset %d cannot be read: %v", r.Offset, err))
-		return
-	case !ok || fact.Source.Partition != j.partition:
-		j.bad = append(j.bad, inPartition(placeJournal, j.partition, "the record at journal offset %d (%s) does not come from a request of this partition", r.Offset, e.Type))
-		return
-	}
-	source := fact.Source.Offset
-	fresh := source > j.highest()
-	if fresh {
-		j.facts[source], j.at[source] = fact, len(j.records)
-	} else {
-		j.duplicates++
-	}
-	j.records = append(j.records, journalRecord{r, source, fresh})
-}
-
-func (j *journalState) highest() int64 { return j.highestBelow(1<<63 - 1) }
-
-// highestBelow is the highest source among the records below a journal offset, -1 where there is none.
-func (j *journalState) highestBelow(next int64) int64 {
-	highest := int64(-1)
-	for i := len(j.records) - 1; i >= 0; i-- {
-		if r := j.records[i]; r.fresh && r.record.Offset < next {
-			return r.source
-		}
-	}
-	return highest
-}
-
-// nextAfter is the journal offset behind the last record that comes from a source up to a given one.
-func (j *journalState) nextAfter(upTo int64) int64 {
-	for i := len(j.records) - 1; i >= 0; i-- {
-		if r := j.records[i]; r.source <= upTo {
-			return r.record.Offset + 1
-		}
-	}
-	return 0
-}
-
-func readJournal(ctx context.Context, client *broker.Client, topic string, partition int32) (journalState, error) {
-	has, err := bounds(ctx, client, topic, partition)
 	if err != nil {
-		return journalState{}, err
+		return false, err
 	}
-	start := has.start
-	j := journalState{partition: partition, start: start, end: has.end, facts: facts{}, at: map[int64]int{}}
-	if start > 0 {
-		j.bad = append(j.bad, inPartition(placeJournal, partition, "it begins at offset %d: the journal must be kept for ever, and what was before is gone", start))
+	if !came {
+		j.late = true
+		j.add(inPartition(placeLog, Behind, j.partition, "after %s the issuer has decided facts that are not in the journal, which ends at offset %d", j.Timeout, j.stream.end))
 	}
-	err = read(ctx, client, topic, partition, start, has.end, j.take)
-	return j, err
+	return came && !over, nil
 }
 
-// compareJournal compares what consumers of the journal see with what the log leads to, up to a source, and every single
-// record, duplicates too, with the bytes it must have.
-func compareJournal(requestsTopic string, want facts, j journalState, upTo int64) []Difference {
-	seen := make(facts)
-	for offset, f := range j.facts {
-		if offset <= upTo {
-			seen[offset] = f
-		}
+// recordsDiffer compares two records of one request.
+func recordsDiffer(want, got event.Record) string {
+	m := event.Message{Key: want.Key, Value: want.Value, Headers: want.Headers, Time: want.Time}
+	if want.LogAppendTime {
+		m.Time = got.Time
 	}
-	out := append([]Difference(nil), j.bad...)
-	differs := compareFacts(placeJournal, want, seen)
-	named := make(map[int64]bool)
-	for _, d := range differs {
-		named[d.Offset] = true
-	}
-	out = append(out, differs...)
-	for _, r := range j.records {
-		if r.source > upTo || named[r.source] {
-			continue
-		}
-		if d, wrong := r.compare(requestsTopic, want); wrong {
-			out = append(out, d)
-		}
-	}
-	return out
+	return bytesDiffer(m, got)
 }
-
-func (r journalRecord) compare(requestsTopic string, want facts) (Difference, bool) {
-	fact, ok := want[r.source]
-	if !ok {
-		return inPartition(placeJournal, r.record.Partition, "the duplicate at journal offset %d says it comes from offset %d, and the log leads to nothing there", r.record.Offset, r.source), true
-	}
-	msg, err := message(requestsTopic, fact)
-	if err != nil {
-		return about(placeJournal, fact, "%s cannot be written: %v", name(fact), err), true
-	}
-	if how := bytesDiffer(msg, r.record); how != "" {
-		return about(placeJournal, fact, "%s is not written as it must be at journal offset %d: %s", name(fact), r.record.Offset, how), true
-	}
-	return Difference{}, false
-}
-
-var errNoTopics = errors.New("the topics are not there: `firstcome topics create` makes them")

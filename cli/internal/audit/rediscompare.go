@@ -1,7 +1,7 @@
 package audit
 
 import (
-	"fmt"
+	"context"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,61 +12,61 @@ import (
 
 // redisCheck compares what Redis holds with what the log leads to at the same progress.
 type redisCheck struct {
-	o         *oracle
-	s         redisState
-	truncated bool // the log's start is gone, and with it refusals that may have moved the log time
-	out       []Difference
+	*look
+	o *oracle
+	s redisState
 }
 
-func compareRedis(o *oracle, s redisState, start int64) []Difference {
-	c := &redisCheck{o: o, s: s, truncated: start > 0}
-	c.progress(start)
+func (l *look) compareRedis(ctx context.Context, o *oracle, s redisState) error {
+	c := &redisCheck{look: l, o: o, s: s}
+	l.compared.RedisCoupons = len(s.hashes)
+	c.progress()
 	for id, coupon := range o.log.Coupons() {
-		if !slices.Contains(s.coupons, id) {
-			c.coupon(id, "coupon %s is missing", id)
+		if s.hashes[id] == nil {
+			c.coupon(Missing, id, "coupon %s is missing", id)
 			continue
 		}
 		c.hash(id, coupon, s.hashes[id])
 	}
-	for _, id := range s.coupons {
+	for _, id := range slices.Sorted(maps.Keys(s.hashes)) {
 		if o.log.Coupon(id) == nil {
-			c.coupon(id, "coupon %s is there, and the log does not define it", id)
+			c.coupon(Unfounded, id, "coupon %s is there, and the log does not define it", id)
 		}
 	}
 	c.retire()
-	for _, w := range slices.SortedFunc(maps.Keys(s.people), byWindow) {
-		c.people(w)
-	}
-	return c.out
+	return c.people(ctx)
 }
 
-func (c *redisCheck) say(format string, args ...any) {
-	c.out = append(c.out, inPartition(placeRedis, c.o.partition, format, args...))
+func (c *redisCheck) say(kind Kind, format string, args ...any) {
+	c.add(inPartition(placeRedis, kind, c.partition, format, args...))
 }
 
-func (c *redisCheck) coupon(id, format string, args ...any) {
-	d := inPartition(placeRedis, c.o.partition, format, args...)
+func (c *redisCheck) coupon(kind Kind, id, format string, args ...any) {
+	d := inPartition(placeRedis, kind, c.partition, format, args...)
 	d.CouponID = id
-	c.out = append(c.out, d)
+	c.add(d)
 }
 
-func (c *redisCheck) progress(start int64) {
-	p, last := c.s.progress, max(c.o.last, start-1)
+func (c *redisCheck) progress() {
+	p, last := c.s.progress, max(c.o.last, c.bound.LogStart-1)
 	if p.Offset != last {
-		c.say("progress is at offset %d, and the last record up to there has offset %d", p.Offset, last)
+		c.say(Wrong, "progress is at offset %d, and the last record up to there has offset %d", p.Offset, last)
 		return
 	}
 	if c.o.last == p.Offset && p.AppendTime != 0 && p.AppendTime != c.o.lastAt {
-		c.say("progress has the append time %s of offset %d, and the log has %s: this is another log", show(moment(p.AppendTime)), p.Offset, show(moment(c.o.lastAt)))
+		c.say(Wrong, "progress has the append time %s of offset %d, and the log has %s: this is another log", show(moment(p.AppendTime)), p.Offset, show(moment(c.o.lastAt)))
 	}
-	if model := c.o.log.LogTime(); p.LogTime < model || p.LogTime > model && !c.truncated {
-		c.say("log time is %s and should be %s", show(moment(p.LogTime)), show(moment(model)))
+	if model := c.o.log.LogTime(); p.LogTime < model || p.LogTime > model && !c.truncated() {
+		c.say(Wrong, "log time is %s and should be %s", show(moment(p.LogTime)), show(moment(model)))
 	}
 }
 
+// truncated says that the log's start is gone, and with it refusals that may have moved the log time.
+func (c *redisCheck) truncated() bool { return c.bound.LogStart > 0 }
+
 // logTime is the model's, or Redis' own where refusals that the log no longer has may have moved it.
 func (c *redisCheck) logTime() fcfs.Millis {
-	if c.truncated {
+	if c.truncated() {
 		return max(c.o.log.LogTime(), c.s.progress.LogTime)
 	}
 	return c.o.log.LogTime()
@@ -105,14 +105,14 @@ func (c *redisCheck) fields(id string, want, got map[string]string) {
 		switch {
 		case !ok && want[field] == "0": // a counter that never moved need not be there
 		case !ok:
-			c.coupon(id, "coupon %s lacks %s, which should be %s", id, field, want[field])
+			c.coupon(Missing, id, "coupon %s lacks %s, which should be %s", id, field, want[field])
 		case value != want[field]:
-			c.coupon(id, "coupon %s has %s %s, and it should be %s", id, field, value, want[field])
+			c.coupon(Wrong, id, "coupon %s has %s %s, and it should be %s", id, field, value, want[field])
 		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(got)) {
 		if _, ok := want[field]; !ok && got[field] != "0" {
-			c.coupon(id, "coupon %s has %s %s, which the log does not lead to", id, field, got[field])
+			c.coupon(Unfounded, id, "coupon %s has %s %s, which the log does not lead to", id, field, got[field])
 		}
 	}
 }
@@ -136,50 +136,14 @@ func (c *redisCheck) retire() {
 		got, ok := c.s.retire[member]
 		switch {
 		case !ok:
-			c.say("nothing says that the people of %s are to be dropped at %s", member, show(moment(want[member])))
+			c.say(Missing, "nothing says that the people of %s are to be dropped at %s", member, show(moment(want[member])))
 		case got != want[member]:
-			c.say("the people of %s are to be dropped at %s, and it should be %s", member, show(moment(got)), show(moment(want[member])))
+			c.say(Wrong, "the people of %s are to be dropped at %s, and it should be %s", member, show(moment(got)), show(moment(want[member])))
 		}
 	}
 	for _, member := range slices.Sorted(maps.Keys(c.s.retire)) {
 		if _, ok := want[member]; !ok {
-			c.say("the people of %s are to be dropped at %s, and the log does not say so", member, show(moment(c.s.retire[member])))
+			c.say(Unfounded, "the people of %s are to be dropped at %s, and the log does not say so", member, show(moment(c.s.retire[member])))
 		}
 	}
-}
-
-// people compares who holds what in one window. Entries of offsets beyond progress came while it was read.
-func (c *redisCheck) people(w window) {
-	got := c.s.people[w]
-	want := make(map[string]fcfs.Entry)
-	if coupon := c.o.log.Coupon(w.couponID); coupon != nil && !c.dropped(coupon.Current(), w.window) {
-		want = maps.Collect(coupon.People(w.window))
-	}
-	for _, user := range slices.Sorted(maps.Keys(want)) {
-		entry := want[user]
-		value, ok := got[user]
-		switch {
-		case !ok:
-			c.entry(w, entry, "%q is missing in coupon %s, %ssequence %d (source %d/%d)", user, w.couponID, inWindow(w.window), entry.Sequence, c.o.partition, entry.Offset)
-		case value != redislayout.Entry(entry).String():
-			c.entry(w, entry, "%q has %q in coupon %s, %sand should have sequence %d of source %d/%d", user, value, w.couponID, inWindow(w.window), entry.Sequence, c.o.partition, entry.Offset)
-		}
-	}
-	for _, user := range slices.Sorted(maps.Keys(got)) {
-		if _, ok := want[user]; ok {
-			continue
-		}
-		entry, err := redislayout.ParseEntry(got[user])
-		if err == nil && entry.Offset > c.s.progress.Offset {
-			continue
-		}
-		c.entry(w, fcfs.Entry(entry), "%q has %q in coupon %s, %swhich the log does not lead to", user, got[user], w.couponID, inWindow(w.window))
-	}
-}
-
-func (c *redisCheck) entry(w window, e fcfs.Entry, format string, args ...any) {
-	c.out = append(c.out, Difference{
-		Place: placeRedis, Partition: c.o.partition, Offset: e.Offset, CouponID: w.couponID, Window: w.window, Sequence: e.Sequence,
-		Sentence: fmt.Sprintf(format, args...),
-	})
 }

@@ -1,11 +1,9 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,125 +12,111 @@ import (
 	"github.com/firstcome/firstcome/internal/redislayout"
 )
 
-// window is one window of one coupon.
-type window struct{ couponID, window string }
-
-// redisState is what Redis holds of a partition. All but people is one atomic read; an entry of people names the offset
-// that it came from, so those of later claims are told apart.
+// redisState is what Redis holds of a partition at one moment, but for the people.
 type redisState struct {
 	progress *redislayout.Progress // nil: missing
 	outbox   []string
-	coupons  []string
 	retire   map[string]float64
 	hashes   map[string]map[string]string // by coupon id
-	people   map[window]map[string]string
 }
 
 // errMoving means that coupons came while their ids were read.
 var errMoving = errors.New("coupons are being defined")
 
-// readState is one atomic read; ids are the coupons as they were read a moment before.
-func readState(ctx context.Context, client redis.UniversalClient, keys redislayout.Keys, ids []string) (redisState, error) {
+// readState is one atomic read.
+func (l *look) readState(ctx context.Context) (redisState, error) {
 	s := redisState{retire: make(map[string]float64), hashes: make(map[string]map[string]string)}
+	ids, err := l.Redis.ZRange(ctx, l.keys.Coupons(), 0, -1).Result() // as they were a moment before
+	if err != nil {
+		return s, err
+	}
 	var progress *redis.StringCmd
 	var outbox, coupons *redis.StringSliceCmd
 	var retire *redis.ZSliceCmd
-	hashes := make([]*redis.MapStringStringCmd, len(ids))
-	_, err := client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
-		progress, outbox, coupons = tx.Get(ctx, keys.Progress()), tx.LRange(ctx, keys.Outbox(), 0, -1), tx.ZRange(ctx, keys.Coupons(), 0, -1)
-		retire = tx.ZRangeWithScores(ctx, keys.Retire(), 0, -1)
-		for i, id := range ids {
-			hashes[i] = tx.HGetAll(ctx, keys.Coupon(id))
+	hashes := make(map[string]*redis.MapStringStringCmd)
+	_, err = l.Redis.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+		progress, outbox, coupons = tx.Get(ctx, l.keys.Progress()), tx.LRange(ctx, l.keys.Outbox(), 0, -1), tx.ZRange(ctx, l.keys.Coupons(), 0, -1)
+		retire = tx.ZRangeWithScores(ctx, l.keys.Retire(), 0, -1)
+		for _, id := range ids {
+			if l.looksAt([]byte(id)) {
+				hashes[id] = tx.HGetAll(ctx, l.keys.Coupon(id))
+			}
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return s, err
 	}
-	if value, err := progress.Result(); err == nil {
-		at, err := redislayout.ParseProgress(value)
-		if err != nil {
-			return s, err
-		}
-		s.progress = &at
+	if s.progress, err = progressOf(progress); err != nil {
+		return s, err
 	}
-	s.outbox, s.coupons = outbox.Val(), coupons.Val()
-	if !slices.Equal(ids, s.coupons) {
+	if !slices.Equal(ids, coupons.Val()) {
 		return s, errMoving
 	}
+	s.outbox = outbox.Val()
 	for _, z := range retire.Val() {
-		s.retire[fmt.Sprint(z.Member)] = z.Score
+		if id, _, _ := strings.Cut(fmt.Sprint(z.Member), ":"); l.looksAt([]byte(id)) {
+			s.retire[fmt.Sprint(z.Member)] = z.Score
+		}
 	}
-	for i, id := range ids {
-		s.hashes[id] = hashes[i].Val()
+	for id, hash := range hashes {
+		s.hashes[id] = hash.Val()
 	}
 	return s, nil
 }
 
-func (s redisState) windows(also []window) []window {
-	all := make(map[window]bool)
-	for _, w := range also {
-		all[w] = true
+// progressOf is what a command has read; nil: the key is missing.
+func progressOf(got *redis.StringCmd) (*redislayout.Progress, error) {
+	value, err := got.Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
 	}
-	for id, hash := range s.hashes {
-		for field := range hash {
-			if name, ok := redislayout.ParseGrantedField(field); ok {
-				all[window{id, name}] = true
-			}
-		}
+	if err != nil {
+		return nil, err
 	}
-	for member := range s.retire {
-		if id, name, err := redislayout.ParseRetireMember(member); err == nil {
-			all[window{id, name}] = true
-		}
-	}
-	return slices.SortedFunc(maps.Keys(all), byWindow)
+	p, err := redislayout.ParseProgress(value)
+	return &p, err
 }
 
-func byWindow(a, b window) int {
-	return cmp.Or(strings.Compare(a.couponID, b.couponID), strings.Compare(a.window, b.window))
+// pending says whether the fact of an offset may still be on its way into the journal: it is to be decided again, or may
+// be among what the outbox holds. What an element holds is the issuer's own business; it comes from no later offset than
+// that of the progress with which it begins.
+func (l *look) pending(ctx context.Context, offset int64) (bool, error) {
+	var progress, last *redis.StringCmd
+	_, err := l.Redis.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+		progress, last = tx.Get(ctx, l.keys.Progress()), tx.LIndex(ctx, l.keys.Outbox(), -1)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, fmt.Errorf("reading Redis: %w", err)
+	}
+	p, err := progressOf(progress)
+	if err != nil || p == nil || p.Offset < offset {
+		return err == nil, err
+	}
+	at, err := elementProgress(last.Val())
+	return err == nil && at.Offset >= offset, nil
 }
 
-func readPeopleOf(ctx context.Context, client redis.UniversalClient, keys redislayout.Keys, windows []window) (map[window]map[string]string, error) {
-	all := make(map[window]map[string]string)
-	for _, w := range windows {
-		people, err := readPeople(ctx, client, keys.Granted(w.couponID, w.window))
-		if err != nil {
-			return nil, err
-		}
-		all[w] = people
-	}
-	return all, nil
+func elementProgress(element string) (redislayout.Progress, error) {
+	head, _, _ := strings.Cut(element, "\n")
+	return redislayout.ParseProgress(head)
 }
 
-func readPeople(ctx context.Context, client redis.UniversalClient, key string) (map[string]string, error) {
-	people := make(map[string]string)
-	for cursor := uint64(0); ; {
-		pairs, next, err := client.HScan(ctx, key, cursor, "", 5000).Result()
-		if err != nil {
-			return nil, err
+// compareOutbox looks at where the elements stand: each begins with the progress that its batch led to, in order and not
+// beyond Redis' own. What is in them is compared once it stands in the journal.
+func (l *look) compareOutbox(s redisState) {
+	before := int64(-1)
+	for i, element := range s.outbox {
+		at, err := elementProgress(element)
+		switch {
+		case err != nil:
+			l.add(inPartition(placeRedis, Wrong, l.partition, "element %d of the outbox is none", i))
+		case at.Offset <= before:
+			l.add(inPartition(placeRedis, Wrong, l.partition, "element %d of the outbox is of offset %d, after one of offset %d", i, at.Offset, before))
+		case at.Offset > s.progress.Offset:
+			l.add(inPartition(placeRedis, Wrong, l.partition, "element %d of the outbox is of offset %d, and progress is at %d", i, at.Offset, s.progress.Offset))
 		}
-		for i := 0; i+1 < len(pairs); i += 2 {
-			people[pairs[i]] = pairs[i+1]
-		}
-		if cursor = next; cursor == 0 {
-			return people, nil
-		}
+		before = at.Offset
 	}
-}
-
-// windowsOf are all windows that a log has counted in, and those of its grants: a dropped one must be gone from Redis.
-func windowsOf(o *oracle) []window {
-	all := make(map[window]bool)
-	for id, c := range o.log.Coupons() {
-		for _, name := range c.Windows() {
-			all[window{id, name}] = true
-		}
-	}
-	for _, f := range o.facts {
-		if g := f.Granted; g != nil {
-			all[window{g.CouponID, g.Window}] = true
-		}
-	}
-	return slices.Collect(maps.Keys(all))
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,59 +16,52 @@ import (
 
 // findStrays names keys that belong to nothing: a refused claim must leave no byte. What each known key holds is compared
 // elsewhere; here only that Redis itself explains each key.
-func findStrays(ctx context.Context, client redis.UniversalClient, prefix string, partitions int) ([]Difference, error) {
-	found, err := scan(ctx, client, prefix)
-	if err != nil {
-		return nil, err
+func (a *auditor) findStrays(ctx context.Context, out *findings) error {
+	var mu sync.Mutex
+	said := make(map[string]bool)
+	stray := func(key string, partition int32) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !said[key] {
+			said[key] = len(said) < maxKept
+			out.add(Difference{Place: placeRedis, Kind: Unfounded, Partition: partition, Offset: -1, Sentence: fmt.Sprintf("the key %q belongs to nothing", key)})
+		}
 	}
-	var out []Difference
-	for _, key := range found {
-		partition, rest, ok := splitKey(prefix, key)
-		explained := ok && int(partition) < partitions
+	return a.scan(ctx, func(key string) error {
+		partition, rest, ok := splitKey(a.RedisPrefix, key)
+		if ok && !a.looksAtKey(partition, rest) {
+			return nil
+		}
+		explained := ok && int(partition) < a.partitions
 		if explained {
-			if explained, err = explains(ctx, client, redislayout.New(prefix, partition), rest); err != nil {
-				return nil, err
+			var err error
+			if explained, err = a.explains(ctx, partition, key, rest); err != nil {
+				return err
 			}
 		}
-		if explained {
-			continue
+		if !explained {
+			stray(key, partition)
 		}
-		left, err := client.Exists(ctx, key).Result()
-		if err != nil {
-			return nil, err
-		}
-		if left > 0 { // else it was dropped since
-			out = append(out, Difference{Place: placeRedis, Partition: partition, Offset: -1, Sentence: fmt.Sprintf("the key %q belongs to nothing", key)})
-		}
-	}
-	return out, nil
+		return nil
+	})
 }
 
-func scan(ctx context.Context, client redis.UniversalClient, prefix string) ([]string, error) {
-	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(prefix) + ":{*}:*"
-	var mu sync.Mutex
-	seen := make(map[string]bool)
+// scan calls f with each key, perhaps more than once; in a cluster from many goroutines.
+func (a *auditor) scan(ctx context.Context, f func(key string) error) error {
+	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(a.RedisPrefix) + ":{*}:*"
 	one := func(ctx context.Context, c redis.Cmdable) error {
-		keys := c.Scan(ctx, 0, pattern, 5000).Iterator()
+		keys := c.Scan(ctx, 0, pattern, 1000).Iterator()
 		for keys.Next(ctx) {
-			mu.Lock()
-			seen[keys.Val()] = true
-			mu.Unlock()
+			if err := f(keys.Val()); err != nil {
+				return err
+			}
 		}
 		return keys.Err()
 	}
-	var err error
-	if cluster, ok := client.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return one(ctx, c) })
-	} else {
-		err = one(ctx, client)
+	if cluster, ok := a.Redis.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return one(ctx, c) })
 	}
-	all := make([]string, 0, len(seen))
-	for key := range seen {
-		all = append(all, key)
-	}
-	slices.Sort(all)
-	return all, err
+	return one(ctx, a.Redis)
 }
 
 func splitKey(prefix, key string) (partition int32, rest string, ok bool) {
@@ -83,7 +77,18 @@ func splitKey(prefix, key string) (partition int32, rest string, ok bool) {
 	return int32(n), rest, true
 }
 
-func explains(ctx context.Context, client redis.UniversalClient, keys redislayout.Keys, rest string) (bool, error) {
+// looksAtKey leaves out the keys of other coupons, and where single ones are looked at, those of no coupon.
+func (a *auditor) looksAtKey(partition int32, rest string) bool {
+	if a.Coupons == nil {
+		return true
+	}
+	_, id, _ := strings.Cut(rest, ":")
+	id, _, _ = strings.Cut(id, ":")
+	return a.chosen(partition) && slices.Contains(a.Coupons, id)
+}
+
+func (a *auditor) explains(ctx context.Context, partition int32, key, rest string) (bool, error) {
+	keys := redislayout.New(a.RedisPrefix, partition)
 	kind, id, _ := strings.Cut(rest, ":")
 	switch kind {
 	case "progress", "coupons", "retire", "outbox":
@@ -91,14 +96,30 @@ func explains(ctx context.Context, client redis.UniversalClient, keys redislayou
 	case "guard", "idem": // the gateway's, and they run out
 		return id != "", nil
 	case "coupon":
-		_, err := client.ZScore(ctx, keys.Coupons(), id).Result()
-		if err == redis.Nil {
-			return false, nil
-		}
-		return err == nil, err
+		return a.explainedBy(ctx, key, func(tx redis.Pipeliner) func() bool {
+			score := tx.ZScore(ctx, keys.Coupons(), id)
+			return func() bool { return score.Err() == nil }
+		})
 	case "granted":
 		couponID, name, _ := strings.Cut(id, ":")
-		return client.HExists(ctx, keys.Coupon(couponID), redislayout.GrantedField(name)).Result()
+		return a.explainedBy(ctx, key, func(tx redis.Pipeliner) func() bool {
+			has := tx.HExists(ctx, keys.Coupon(couponID), redislayout.GrantedField(name))
+			return has.Val
+		})
 	}
 	return false, nil
+}
+
+// explainedBy asks for a key and for what explains it at one moment, since both may be dropped or be rebuilt meanwhile.
+func (a *auditor) explainedBy(ctx context.Context, key string, reason func(redis.Pipeliner) func() bool) (bool, error) {
+	var there *redis.IntCmd
+	var explained func() bool
+	_, err := a.Redis.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+		there, explained = tx.Exists(ctx, key), reason(tx)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, err
+	}
+	return there.Val() == 0 || explained(), nil
 }

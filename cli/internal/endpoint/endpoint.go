@@ -41,6 +41,9 @@ func Path(dataDir string) string { return filepath.Join(dataDir, File) }
 func Write(path string, values map[string]string) error {
 	var text strings.Builder
 	for _, name := range names {
+		if strings.ContainsAny(values[name], "\r\n") {
+			return fmt.Errorf("%s has more than one line", name)
+		}
 		if values[name] != "" {
 			fmt.Fprintf(&text, "%s=%s\n", name, quote(values[name]))
 		}
@@ -60,7 +63,7 @@ func Write(path string, values map[string]string) error {
 // quote keeps a value one word for a shell that reads the file, as where a database URL holds &. What no shell touches in
 // an assignment stays plain, for readers that know no quotes.
 func quote(value string) string {
-	if strings.ContainsAny(value, " \t\"'`$&;|<>()#\\") {
+	if strings.ContainsAny(value, " \t\"'`$&;|<>()#\\") || strings.TrimSpace(value) != value {
 		return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 	}
 	return value
@@ -74,8 +77,8 @@ func Read(path string) (map[string]string, error) {
 	}
 	defer f.Close()
 	values := make(map[string]string)
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
+	lines, n := bufio.NewScanner(f), 1
+	for ; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {
 			continue
@@ -86,7 +89,10 @@ func Read(path string) (map[string]string, error) {
 		}
 		values[name] = unquote(value)
 	}
-	return values, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s, line %d: %w", path, n, err)
+	}
+	return values, nil
 }
 
 func unquote(value string) string {

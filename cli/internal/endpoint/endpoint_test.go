@@ -87,3 +87,30 @@ func TestRead_BadLine(t *testing.T) {
 		t.Errorf("got %v, want the line named", err)
 	}
 }
+
+// Whatever an owner has written into the file, it is read or the error names the line; and what Write wrote is read as it was.
+func FuzzRead(f *testing.F) {
+	f.Add("GATEWAY_URL=http://127.0.0.1:1\n# x\n\nDATABASE_URL='postgres://u:p@h/d?a=b&c=d'\n", "it's")
+	f.Add("nonsense", "a=b")
+	f.Add("=", "''")
+	f.Add(strings.Repeat("x", 70_000), " ")
+	f.Fuzz(func(t *testing.T, text, value string) {
+		path := Path(t.TempDir())
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(path); err != nil && !strings.Contains(err.Error(), "line ") {
+			t.Errorf("%q: %v", text, err)
+		}
+		err := Write(path, map[string]string{GatewayURL: value})
+		got, readErr := Read(path)
+		switch {
+		case strings.ContainsAny(value, "\r\n"):
+			if err == nil {
+				t.Errorf("%q was written, as more than one line", value)
+			}
+		case err != nil || readErr != nil || got[GatewayURL] != value && value != "":
+			t.Errorf("%q was written and read as %q: %v, %v", value, got[GatewayURL], err, readErr)
+		}
+	})
+}

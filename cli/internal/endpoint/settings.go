@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -50,10 +51,14 @@ func Redis(found map[string]string, getenv func(string) string) (env.Redis, erro
 	return cfg, errors.Join(append([]error{err}, cfg.Problems()...)...)
 }
 
+// redisPatience is how long one answer may take: an embedded Redis gives a hash of a million as one.
+const redisPatience = 30 * time.Second
+
 // RedisClient is a client for reading.
 func RedisClient(cfg env.Redis) redis.UniversalClient {
 	o := &redis.UniversalOptions{
-		Addrs: cfg.Addr, Username: cfg.Username, Password: cfg.Password, IsClusterMode: cfg.Mode == "cluster",
+		ReadTimeout: redisPatience,
+		Addrs:       cfg.Addr, Username: cfg.Username, Password: cfg.Password, IsClusterMode: cfg.Mode == "cluster",
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if cfg.Mode == "sentinel" {

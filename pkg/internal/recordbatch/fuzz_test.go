@@ -1,7 +1,9 @@
 package recordbatch
 
 import (
+	"encoding/binary"
 	"errors"
+	"math"
 	"reflect"
 	"testing"
 
@@ -17,6 +19,21 @@ func FuzzRead(f *testing.F) {
 	f.Add(plain[:len(plain)-5])
 	for _, codec := range []compress.Compression{compress.Gzip, compress.Snappy, compress.Lz4, compress.Zstd} {
 		f.Add(packed(f, plain, codec))
+	}
+	for _, lie := range []struct {
+		at    int
+		value uint32
+	}{
+		{8, math.MaxInt32}, {8, 0}, {8, 1 << 31}, // the length
+		{17, 0},                            // the checksum
+		{23, math.MaxInt32}, {23, 1 << 31}, // the last offset
+		{57, math.MaxInt32}, {57, 1<<32 - 1}, // the count
+		{headerSize, math.MaxUint32},          // of the first record the length
+		{headerSize + 2, math.MaxUint32 >> 1}, // and what it is made of
+	} {
+		data := append([]byte(nil), plain...)
+		binary.BigEndian.PutUint32(data[lie.at:], lie.value)
+		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		checkRead(t, data)

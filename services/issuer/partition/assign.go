@@ -220,6 +220,9 @@ func (m *Machine) readFacts(r Facts) {
 		if f.Source.Offset > b.highest && f.Source.Offset <= s.highest {
 			b.facts = append(b.facts, f)
 			b.highest = f.Source.Offset
+			if isUnknown(f) {
+				b.passed, b.unknown = b.passed+1, r.Unknown
+			}
 		}
 	}
 	b.reading, b.next = false, r.Next
@@ -252,6 +255,9 @@ func (m *Machine) rebuilt() {
 		m.restart(Failed, fmt.Errorf("the journal's fact of offset %d cannot be found again", s.highest))
 	default:
 		m.notice(Notice{Kind: Rebuilt, Count: b.restored})
+		if b.passed > 0 {
+			m.notice(Notice{Kind: PassedOver, Count: b.passed, Detail: b.unknown})
+		}
 		s.step = stepBounds
 	}
 }

@@ -140,7 +140,13 @@ func (c *catalog) restore(expected Progress, facts []fcfs.Fact, most int) (*Rest
 	return r, len(facts), nil
 }
 
+// isUnknown tells a record of a newer issuer's type: by the rules that this one knows its request leads to nothing.
+func isUnknown(f fcfs.Fact) bool { return f.Defined == nil && f.Granted == nil }
+
 func (c *catalog) restoreFact(r *Restore, windows map[Window]int, f fcfs.Fact) error {
+	if isUnknown(f) {
+		return nil
+	}
 	if f.Defined != nil {
 		d, outcome := c.redefine(f)
 		if d == nil {

@@ -70,6 +70,7 @@ const (
 	Failed        = "failed"         // a call of the assignment path failed
 
 	Rebuilt     = "rebuilt"      // Count facts of the journal were taken into the store
+	PassedOver  = "passed_over"  // Count records of the journal were not: Detail names a type that is not known
 	Reemitted   = "reemitted"    // Count facts of a former owner are emitted
 	Moved       = "moved"        // progress was moved over a gap of refusals
 	Stopped     = "stopped"      // see Suspicion

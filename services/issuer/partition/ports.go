@@ -106,7 +106,8 @@ type Window struct{ CouponID, Day string }
 type Journal interface {
 	// Bounds are the journal's first offset and the next one to be written.
 	Bounds(ctx context.Context) (start, end int64, err error)
-	// Sources reads from an offset on, as far as one call goes, and of each record only where it came from.
+	// Sources reads from an offset on, as far as one call goes, and of each record only where it came from. Records that
+	// cannot be read at all are an error, here and in Facts.
 	Sources(ctx context.Context, offset int64) (Sources, error)
 	// Facts is the same with the facts themselves: of a source not above the given one they are left out.
 	Facts(ctx context.Context, offset, above int64) (Facts, error)
@@ -122,10 +123,12 @@ type Sources struct {
 	First, Highest, Last int64
 }
 
-// Facts are the journal's from one offset to Next − 1, in its order, duplicates included.
+// Facts are the journal's from one offset to Next − 1, in its order, duplicates included. One that is neither a definition
+// nor a grant stands for a record of a type that is not known; Unknown names such a type.
 type Facts struct {
-	Facts []fcfs.Fact
-	Next  int64
+	Facts   []fcfs.Fact
+	Next    int64
+	Unknown string
 }
 
 // Emitted is where facts stand in the journal: First may be far from Last if others wrote between.

@@ -71,3 +71,33 @@ func TestReadRequest(t *testing.T) {
 		}
 	})
 }
+
+// Whatever stands in the log, it is a claim or a definition that the rules can take, or refused for a reason.
+func FuzzReadRequest(f *testing.F) {
+	f.Add(event.TypeClaimRequested, []byte("c"), []byte(`{"coupon_id":"c","user_id":"u"}`), int64(7), int64(1_800_000_000_000))
+	f.Add(event.TypeCouponDefined, []byte("c"), []byte(`{"coupon_id":"c","limit":1,"window":"daily","time_zone":"Asia/Seoul","closes_at":"2027-01-15T00:00:00Z"}`), int64(7), int64(0))
+	f.Add(event.TypeCouponDefined, []byte("c"), []byte(`{"coupon_id":"c","limit":1,"window":"none","time_zone":"Local","rules":2}`), int64(7), int64(-1))
+	f.Add("firstcome.coupon.stopped", []byte("c"), []byte(`{}`), int64(7), int64(1<<62))
+	f.Fuzz(func(t *testing.T, kind string, key, value []byte, offset, ms int64) {
+		r := event.Record{
+			Topic: "coupon.requests", Partition: event.Partition(string(key), 12), Offset: offset, LastOffset: offset, Time: time.UnixMilli(ms), Key: key, Value: value,
+			Headers: []event.Header{
+				{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("1")}, {Key: "ce_source", Value: []byte("/f")},
+				{Key: "ce_type", Value: []byte(kind)}, {Key: "content-type", Value: []byte("application/json")},
+			},
+		}
+		q := partition.ReadRequest(r, 12)
+		if q.Offset != offset || q.Last != offset || q.Time < 1 || q.Time > fcfs.MaxTime {
+			t.Errorf("%+v", q)
+		}
+		if q.Refused != nil {
+			if q.Refused.Reason == "" || q.Refused.Detail == "" || q.Definition != nil || q.CouponID != "" || q.UserID != "" {
+				t.Errorf("refused as %+v: %+v", q, q.Refused)
+			}
+			return
+		}
+		if q.CouponID != string(key) || (q.Definition == nil) != (q.UserID != "") || q.Definition != nil && len(q.Definition.Validate()) > 0 {
+			t.Errorf("%+v", q)
+		}
+	})
+}

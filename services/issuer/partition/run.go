@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -180,7 +181,11 @@ func (m *Machine) compared(at Progress) {
 	m.s.at = at
 	m.s.lookAt = m.now.Add(m.cfg.LookEvery)
 	m.failures, m.lastErr = 0, nil
-	clear(m.doubtful)
+	for p := range m.doubtful { // what progress has passed; a call that was late before may be so still
+		if p.Offset <= at.Offset {
+			delete(m.doubtful, p)
+		}
+	}
 }
 
 // emit has one produce call under way, so that whatever lands in the journal is a run of facts that begins at or below
@@ -198,6 +203,11 @@ func (m *Machine) emit() {
 func (m *Machine) emitted(r Result) {
 	if r.Err != nil {
 		m.restart(UnknownResult, r.Err)
+		return
+	}
+	if r.Emitted.First < m.tail.Next {
+		// Before it extends what is known of the journal, which would hide the loss: a new session compares.
+		m.restart(Failed, fmt.Errorf("the journal took facts at offset %d, where it had %d records", r.Emitted.First, m.tail.Next))
 		return
 	}
 	o := &m.s.outbox

@@ -29,7 +29,7 @@ var rewrite = flag.Bool("rewrite", false, "write the scenarios' output anew")
 //	                                                 other; it stops in order
 //	> empty | save | rewind | drop <offset>          Redis and retention
 //	> forge <offset> | end <offset>                  the log is another: at this offset, or it ends earlier
-//	> commit <offset> | journal anew | journal cut <n> | arrive
+//	> commit <offset> | journal anew | journal cut <n> | journal newer <source> | arrive
 func TestMachine_Scenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -191,10 +191,13 @@ func (s *story) break_(f []string) bool {
 		w.End = s.number(f, 1)
 		w.Log = w.Log[:w.End]
 	case "journal":
-		if f[1] == "anew" {
+		switch f[1] {
+		case "anew":
 			w.Journal = nil
-		} else {
+		case "cut":
 			w.Cut = s.number(f, 2)
+		case "newer":
+			w.LandNewer(s.number(f, 2))
 		}
 	case "arrive":
 		for _, o := range append(s.others, s.owner) {

@@ -65,6 +65,8 @@ type rebuild struct {
 	highest   int64       // source of the last fact that was kept
 	facts     []fcfs.Fact // not given to the store
 	restored  int
+	passed    int    // facts of types that are not known
+	unknown   string // names one of these
 }
 
 // running is what a session that decides has besides.

@@ -22,3 +22,17 @@ func TestParseMark(t *testing.T) {
 		}
 	}
 }
+
+// Whatever somebody's tool has put beside a group's offset, only what this program wrote for it is believed.
+func FuzzParseMark(f *testing.F) {
+	f.Add(int64(42), "1 41:5:9 7 40 -1")
+	f.Add(int64(0), "1 -1:0:0 0 -1 -1")
+	f.Add(int64(42), "1 41:5:9 99999999999999999999 40 -1")
+	f.Add(int64(42), "1 41:5:9 7 40 -1 x")
+	f.Fuzz(func(t *testing.T, offset int64, metadata string) {
+		mark, ok := parseMark(Committed{Offset: offset, Metadata: metadata})
+		if ok && (mark.String() != metadata || mark.Progress.Offset != offset-1) || !ok && mark != (commitMark{}) {
+			t.Errorf("%q of offset %d is read as %+v, %v", metadata, offset, mark, ok)
+		}
+	})
+}

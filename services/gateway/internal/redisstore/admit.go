@@ -2,13 +2,13 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 // Knock is one claim at the door.
@@ -23,15 +23,7 @@ type Knock struct {
 	// Guard is for how long it does so at most.
 	Guard time.Duration
 	// Rules applies the rules about time to the definition in force; nil where the coupon has none.
-	Rules func(*fcfs.Definition) Ruling
-}
-
-// Ruling is what the rules about time say: the window, whether the claim is refused already (else None), and whether it
-// is so near a border of time that only the log can tell.
-type Ruling struct {
-	Window  string
-	Refused fcfs.Outcome
-	Near    bool
+	Rules func(*fcfs.Definition) verdict.Ruling
 }
 
 // Door is the answer. Just one of these: Held is the guard that somebody else holds; Refused is an early refusal, by a
@@ -62,17 +54,18 @@ func (s *Store) Admit(ctx context.Context, k Knock) (Door, error) {
 		if err != nil {
 			return Door{Window: ruling.Window}, fmt.Errorf("admit a claim: %w", err)
 		}
-		if text(answer, 0) != "changed" {
-			return s.door(answer, ruling.Window)
+		if len(answer) == 0 || answer[0] != "changed" {
+			d, err := answer.door(k.Heard)
+			d.Window = ruling.Window
+			return d, err
 		}
-		flat, _ := answer[3].([]any)
-		if coupon, err = s.known.learn(k.CouponID, version(text(answer, 2)), flat); err != nil {
+		if coupon, err = s.known.learn(k.CouponID, answer, 2, 3); err != nil {
 			return Door{}, err
 		}
 	}
 }
 
-func (s *Store) admit(ctx context.Context, k Knock, v version, r Ruling) ([]any, error) {
+func (s *Store) admit(ctx context.Context, k Knock, v version, r verdict.Ruling) (reply, error) {
 	keys := s.keys(k.Partition)
 	near, refused := "0", ""
 	if r.Near {
@@ -81,35 +74,46 @@ func (s *Store) admit(ctx context.Context, k Knock, v version, r Ruling) ([]any,
 	if r.Refused != fcfs.None {
 		refused = r.Refused.String()
 	}
-	answer, err := s.desk(k.Partition).call(ctx, "admit",
+	return s.desk(k.Partition).call(ctx, "admit",
 		[]string{keys.Coupon(k.CouponID), keys.Granted(k.CouponID, r.Window), keys.Guard(k.CouponID, r.Window, k.UserID)},
 		k.Heard, string(v), refused, near, k.UserID, k.Token, k.Guard.Milliseconds(), redislayout.GrantedField(r.Window))
-	if err == nil && (len(answer) < 2 || text(answer, 0) == "changed" && len(answer) < 4) {
-		err = errors.New("short answer")
-	}
-	return answer, err
 }
 
-func (s *Store) door(answer []any, window string) (Door, error) {
-	d := Door{Window: window}
-	if text(answer, 0) == "held" {
-		d.Held, d.Progress.Offset = text(answer, 2), Missing
-		return d, nil
+// earlyRefusals are all that the door may say no with.
+var earlyRefusals = map[string]fcfs.Outcome{
+	fcfs.UnknownCoupon.String(): fcfs.UnknownCoupon, fcfs.Closed.String(): fcfs.Closed, fcfs.NotOpen.String(): fcfs.NotOpen,
+	fcfs.AlreadyIssued.String(): fcfs.AlreadyIssued, fcfs.SoldOut.String(): fcfs.SoldOut,
+}
+
+// door understands an answer. It refuses nobody by a progress below heard.
+func (r reply) door(heard int64) (d Door, err error) {
+	said, err := r.text(0)
+	if err != nil {
+		return Door{}, fmt.Errorf("admit a claim: %w", err)
 	}
-	var err error
-	if d.Progress, err = parseProgress(text(answer, 1)); err != nil {
+	if said == "held" {
+		d.Progress.Offset = Missing
+		if d.Held, err = r.text(2); err == nil && d.Held == "" {
+			err = fmt.Errorf("%w: a guard that nobody holds", errReply)
+		}
+		return d, err
+	}
+	if d.Progress, err = r.progress(1); err != nil || said == "admitted" {
+		return d, err
+	}
+	d.Refused = earlyRefusals[said]
+	if d.Refused == fcfs.None || d.Progress.Offset < heard {
+		return Door{}, fmt.Errorf("admit a claim: %w: %q at progress %d", errReply, said, d.Progress.Offset)
+	}
+	if d.Refused == fcfs.AlreadyIssued {
+		if d.Entry, err = r.entry(2); err == nil && d.Entry == nil {
+			err = fmt.Errorf("%w: issued to nobody", errReply)
+		}
+	}
+	if err != nil {
 		return Door{}, err
 	}
-	if text(answer, 0) == "admitted" {
-		return d, nil
-	}
-	outcome, ok := fcfs.ParseOutcome(text(answer, 0))
-	if !ok {
-		return Door{}, fmt.Errorf("admit a claim: answer %q", text(answer, 0))
-	}
-	d.Refused = outcome
-	d.Entry, err = parseEntry(text(answer, 2))
-	return d, err
+	return d, nil
 }
 
 // Settle makes the guard the place of the claim in the log, to be held for so long. False: it was no longer this claim's.
@@ -118,7 +122,14 @@ func (s *Store) Settle(ctx context.Context, k Knock, window string, t redislayou
 	defer cancel()
 	guard := s.keys(k.Partition).Guard(k.CouponID, window, k.UserID)
 	answer, err := s.desk(k.Partition).call(ctx, "settle", []string{guard}, k.Token, t.String(), hold.Milliseconds())
-	return text(answer, 0) == "1", err
+	if err != nil {
+		return false, err
+	}
+	done, err := answer.text(0)
+	if err == nil && done != "1" && done != "0" {
+		err = fmt.Errorf("%w: %q", errReply, done)
+	}
+	return done == "1", err
 }
 
 // Release gives the guard up, if it still is this claim's.

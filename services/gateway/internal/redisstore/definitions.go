@@ -66,25 +66,54 @@ func (d *definitions) put(couponID string, v versioned) {
 	d.m[couponID] = v
 }
 
-// learn takes the definitions out of a coupon's hash.
-func (d *definitions) learn(couponID string, v version, flat []any) (versioned, error) {
-	hash, err := fields(flat)
+// learn takes the definitions out of a coupon's hash, which stands in a reply beside their version.
+func (d *definitions) learn(couponID string, r reply, version, hash int) (versioned, error) {
+	learnt, err := r.versioned(couponID, version, hash)
 	if err != nil {
 		return versioned{}, fmt.Errorf("coupon %s: %w", couponID, err)
 	}
-	learnt := versioned{version: v}
-	for name, value := range hash {
-		offset, isDefinition := redislayout.ParseDefinitionField(name)
+	d.put(couponID, learnt)
+	return learnt, nil
+}
+
+func (r reply) versioned(couponID string, at, hash int) (v versioned, err error) {
+	name, err := r.text(at)
+	if err != nil {
+		return v, err
+	}
+	list, err := r.list(hash)
+	if err != nil {
+		return v, err
+	}
+	held, err := list.fields()
+	if err != nil {
+		return v, err
+	}
+	v.version = version(name)
+	for field, value := range held {
+		offset, isDefinition := redislayout.ParseDefinitionField(field)
 		if !isDefinition {
 			continue
 		}
 		definition, err := redislayout.DecodeDefinition(couponID, value)
 		if err != nil {
-			return versioned{}, fmt.Errorf("field %s: %w", name, err)
+			return v, fmt.Errorf("field %s: %w", field, err)
 		}
-		learnt.list = append(learnt.list, fcfs.Defined{Offset: offset, Definition: definition})
+		v.list = append(v.list, fcfs.Defined{Offset: offset, Definition: definition})
 	}
-	slices.SortFunc(learnt.list, func(a, b fcfs.Defined) int { return cmp.Compare(a.Offset, b.Offset) })
-	d.put(couponID, learnt)
-	return learnt, nil
+	slices.SortFunc(v.list, func(a, b fcfs.Defined) int { return cmp.Compare(a.Offset, b.Offset) })
+	return v, v.check()
+}
+
+// check refuses a hash that lacks definitions, or has others than its version tells: whoever asks about an old claim would
+// get another outcome.
+func (v versioned) check() error {
+	want := ""
+	if n := len(v.list); n > 0 {
+		want = fmt.Sprintf("%d/%d/", n, v.list[n-1].Offset)
+	}
+	if !strings.HasPrefix(string(v.version), want) || want == "" && v.version != "" {
+		return fmt.Errorf("the state is damaged: there are %d definitions, and their version is %.40q", len(v.list), v.version)
+	}
+	return nil
 }

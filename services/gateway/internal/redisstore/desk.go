@@ -38,7 +38,7 @@ type call struct {
 	keys   []string
 	args   []any
 	done   chan struct{} // closed once answer and err are there
-	answer []any
+	answer reply
 	err    error
 }
 
@@ -64,7 +64,7 @@ func (d *desk) start(ctx context.Context, name string, keys []string, args ...an
 }
 
 // wait gives the answer, or the error of the call's context: then the call may still be made.
-func (c *call) wait() ([]any, error) {
+func (c *call) wait() (reply, error) {
 	select {
 	case <-c.done:
 		return c.answer, c.err
@@ -73,7 +73,7 @@ func (c *call) wait() ([]any, error) {
 	}
 }
 
-func (d *desk) call(ctx context.Context, name string, keys []string, args ...any) ([]any, error) {
+func (d *desk) call(ctx context.Context, name string, keys []string, args ...any) (reply, error) {
 	return d.start(ctx, name, keys, args...).wait()
 }
 
@@ -119,13 +119,13 @@ func (d *desk) send(calls []*call) ([]any, error) {
 	return answers, err
 }
 
-func understand(answer any) ([]any, error) {
+func understand(answer any) (reply, error) {
 	list, ok := answer.([]any)
 	if !ok {
-		return nil, fmt.Errorf("redis: %T instead of an answer", answer)
+		return nil, fmt.Errorf("%w: %T instead of an answer", errReply, answer)
 	}
-	if text(list, 0) == "damaged" {
-		return nil, fmt.Errorf("redis: the state is damaged: %s", text(list, 1))
+	if len(list) > 1 && list[0] == "damaged" {
+		return nil, fmt.Errorf("redis: the state is damaged: %v", list[1])
 	}
 	return list, nil
 }

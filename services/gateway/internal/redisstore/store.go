@@ -11,7 +11,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
 )
 
@@ -112,38 +111,4 @@ func (s *Store) Coupons(ctx context.Context, partitions int, after string, limit
 		}
 	}
 	return listings, nil
-}
-
-// fields turns the answer of HGETALL into a map.
-func fields(flat []any) (map[string]string, error) {
-	m := make(map[string]string, len(flat)/2)
-	for i := 0; i+1 < len(flat); i += 2 {
-		name, ok := flat[i].(string)
-		value, okay := flat[i+1].(string)
-		if !ok || !okay {
-			return nil, fmt.Errorf("coupon hash holds %T and %T", flat[i], flat[i+1])
-		}
-		m[name] = value
-	}
-	return m, nil
-}
-
-// parseEntry reads "sequence:offset"; "" is nobody's.
-func parseEntry(value string) (*fcfs.Entry, error) {
-	if value == "" {
-		return nil, nil
-	}
-	e, err := redislayout.ParseEntry(value)
-	if err != nil {
-		return nil, err
-	}
-	return (*fcfs.Entry)(&e), nil
-}
-
-func text(answer []any, i int) string {
-	if i >= len(answer) {
-		return ""
-	}
-	s, _ := answer[i].(string)
-	return s
 }

@@ -103,42 +103,52 @@ func readAnswer(b *partition.Batch, cmd *redis.Cmd) partition.Answer {
 	if err != nil {
 		return partition.Answer{Err: fmt.Errorf("deciding: %w", err)}
 	}
-	if strings.HasPrefix(text, "!") {
-		found, err := parseProgress(text[1:])
+	head, lines, ok := strings.Cut(text, "\n")
+	if !ok || len(head) != 2 || head[0] != '=' {
+		found, err := parseElsewhere(text, b.Expected)
 		return partition.Answer{Found: found, Err: err}
 	}
-	head, text, _ := strings.Cut(text, "\n")
-	if len(head) != 2 || head[0] != '=' {
-		return partition.Answer{Err: errAnswer}
+	a := partition.Answer{Found: b.Expected, Groups: make([]partition.Outcomes, len(b.Groups))}
+	if a.Define, ok = definedAs[head[1]]; !ok || (a.Define == fcfs.None) != (b.Define == nil) {
+		return partition.Answer{Err: fmt.Errorf("%w: %q of a definition", errReply, head)}
 	}
-	a := partition.Answer{Found: b.Expected, Groups: make([]partition.Outcomes, len(b.Groups)), Define: definedAs[head[1]]}
 	for i := range b.Groups {
 		var line string
-		line, text, _ = strings.Cut(text, "\n")
-		if a.Groups[i], err = readLine(line, len(b.Groups[i].Claims)); err != nil {
+		line, lines, ok = strings.Cut(lines, "\n")
+		if ok != (i < len(b.Groups)-1) {
+			return partition.Answer{Err: fmt.Errorf("%w: other than %d lines", errReply, len(b.Groups))}
+		}
+		if a.Groups[i], err = readLine(line, &b.Groups[i]); err != nil {
 			return partition.Answer{Err: err}
 		}
+	}
+	if lines != "" {
+		return partition.Answer{Err: fmt.Errorf("%w: more than %d lines", errReply, len(b.Groups))}
 	}
 	return a
 }
 
-func readLine(line string, claims int) (partition.Outcomes, error) {
+// readLine takes only what the rules allow of a group: a grant where there is stock, and no refusal before it is gone.
+func readLine(line string, g *partition.Group) (partition.Outcomes, error) {
 	count, letters, ok := strings.Cut(line, ":")
 	before, err := strconv.ParseInt(count, 10, 64)
-	if !ok || err != nil || len(letters) != claims {
-		return partition.Outcomes{}, errAnswer
+	if !ok || err != nil || before < 0 || len(letters) != len(g.Claims) {
+		return partition.Outcomes{}, fmt.Errorf("%w: %.80q for %d claims", errReply, line, len(g.Claims))
 	}
-	o := partition.Outcomes{Before: before, Outcomes: make([]fcfs.Outcome, claims)}
+	o := partition.Outcomes{Before: before, Outcomes: make([]fcfs.Outcome, len(letters))}
+	granted := before
 	for i := range letters {
-		switch letters[i] {
-		case 'g':
+		full := g.SoldOut || granted >= g.Limit
+		switch letter := letters[i]; {
+		case letter == 'g' && !full:
 			o.Outcomes[i] = fcfs.Granted
-		case 'a':
+			granted++
+		case letter == 'a':
 			o.Outcomes[i] = fcfs.AlreadyIssued
-		case 's':
+		case letter == 's' && full:
 			o.Outcomes[i] = fcfs.SoldOut
 		default:
-			return partition.Outcomes{}, errAnswer
+			return partition.Outcomes{}, fmt.Errorf("%w: %q after %d of %d", errReply, letter, granted, g.Limit)
 		}
 	}
 	return o, nil

@@ -254,7 +254,7 @@ func TestStore_LargeBatch(t *testing.T) {
 	w := partitiontest.NewWorld(0)
 	s := newSpy(t, servers, 0, w)
 	w.Use(s)
-	w.FetchMost = 10_000
+	w.FetchMost, w.JournalPage = 10_000, 10_000
 	rng := rand.New(rand.NewPCG(1, 1))
 	w.Append(0, partitiontest.Define(noon, coupon("c", 2200)))
 	for range 3500 {
@@ -268,7 +268,7 @@ func TestStore_LargeBatch(t *testing.T) {
 	if largest := slices.Max(s.sizes); largest != 3500 {
 		t.Errorf("the largest batch had %d records", largest)
 	}
-	s.redis.Del(t.Context(), slices.Collect(maps.Keys(s.dump()))...)
+	s.Empty()
 	settle(t, o, start.Add(time.Minute))
 }
 

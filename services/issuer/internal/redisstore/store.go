@@ -2,9 +2,10 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -45,23 +46,22 @@ func parseProgress(value string) (partition.Progress, error) {
 
 // Load gives progress and outbox.
 func (s *Store) Load(ctx context.Context) (partition.Loaded, error) {
-	answer, err := loadScript.run(ctx, s.redis, call{keys: []string{s.keys.Progress(), s.keys.Outbox()}}).Slice()
+	r, err := readReply(loadScript.run(ctx, s.redis, call{keys: []string{s.keys.Progress(), s.keys.Outbox()}}), 2)
 	if err != nil {
 		return partition.Loaded{}, fmt.Errorf("loading progress: %w", err)
 	}
 	var loaded partition.Loaded
-	value, _ := answer[0].(string)
-	if loaded.Progress, err = parseProgress(value); err != nil {
+	if loaded.Progress, err = r.progress(0); err != nil {
 		return partition.Loaded{}, err
 	}
-	elements, _ := answer[1].([]any)
-	for _, e := range elements {
-		text, _ := e.(string)
-		decided, err := decodeElement(s.partition, text)
-		if err != nil {
-			return partition.Loaded{}, fmt.Errorf("outbox: %w", err)
-		}
+	elements, err := r.texts(1)
+	for i := 0; i < len(elements) && err == nil; i++ {
+		var decided partition.Decided
+		decided, err = decodeElement(s.partition, elements[i])
 		loaded.Outbox = append(loaded.Outbox, decided)
+	}
+	if err != nil {
+		return partition.Loaded{}, fmt.Errorf("outbox: %w", err)
 	}
 	return loaded, nil
 }
@@ -69,58 +69,72 @@ func (s *Store) Load(ctx context.Context) (partition.Loaded, error) {
 // Definitions gives a page of coupons, in two calls that both compare progress.
 func (s *Store) Definitions(ctx context.Context, expected partition.Progress, after string) (partition.Definitions, error) {
 	c := call{keys: []string{s.keys.Progress(), s.keys.Coupons()}, args: []any{progressValue(expected), after, page}}
-	var d partition.Definitions
-	answer, err := s.definitions(ctx, c, &d)
-	if err != nil || d.Found != expected {
-		return d, err
+	r, found, err := s.definitions(ctx, c, expected, 1)
+	if err != nil || found != expected {
+		return partition.Definitions{Found: found}, err
 	}
-	list, _ := answer[0].([]any)
-	if len(list) == 0 {
-		return d, nil
+	ids, err := r.texts(1)
+	if err != nil || len(ids) == 0 {
+		return partition.Definitions{Found: found}, err
 	}
-	ids := make([]string, len(list))
-	for i := range list {
-		ids[i], _ = list[i].(string)
-		c.key(s.keys.Coupon(ids[i]))
+	for _, id := range ids {
+		c.key(s.keys.Coupon(id))
 	}
-	answer, err = s.definitions(ctx, c, &d)
-	if err != nil || d.Found != expected {
-		return d, err
+	if r, found, err = s.definitions(ctx, c, expected, 2*len(ids)); err != nil || found != expected {
+		return partition.Definitions{Found: found}, err
 	}
-	if len(answer) != 2*len(ids) {
-		return d, fmt.Errorf("%d definitions for %d coupons", len(answer)/2, len(ids))
-	}
+	d := partition.Definitions{Found: found, Coupons: make([]partition.Defined, len(ids))}
 	for i, id := range ids {
-		value, _ := answer[2*i].(string)
-		count, _ := answer[2*i+1].(string)
-		defined, err := decodeDefined(id, value, count)
-		if err != nil {
-			return d, err
+		if d.Coupons[i], err = r.defined(1+2*i, id); err != nil {
+			return partition.Definitions{}, fmt.Errorf("definitions of coupon %s: %w", id, err)
 		}
-		d.Coupons = append(d.Coupons, defined)
 	}
 	return d, nil
 }
 
-// definitions gives what stands after the progress found.
-func (s *Store) definitions(ctx context.Context, c call, d *partition.Definitions) ([]any, error) {
-	answer, err := definitionsScript.run(ctx, s.redis, c).Slice()
-	if err != nil {
-		return nil, fmt.Errorf("loading definitions: %w", err)
+// definitions gives the reply, of which so many elements stand after the progress found, if that is the expected one.
+func (s *Store) definitions(ctx context.Context, c call, expected partition.Progress, elements int) (reply, partition.Progress, error) {
+	all, err := definitionsScript.run(ctx, s.redis, c).Slice()
+	if err == nil && len(all) == 0 {
+		err = errReply
 	}
-	value, _ := answer[0].(string)
-	d.Found, err = parseProgress(value)
-	return answer[1:], err
+	var found partition.Progress
+	if err == nil {
+		found, err = reply(all).progress(0)
+	}
+	if err == nil && found == expected && len(all) != 1+elements {
+		err = fmt.Errorf("%w: %d elements, not %d", errReply, len(all), 1+elements)
+	}
+	if err != nil {
+		return nil, partition.Nothing, fmt.Errorf("loading definitions: %w", err)
+	}
+	return all, found, nil
 }
 
-func decodeDefined(id, value, count string) (partition.Defined, error) {
+func (r reply) progress(i int) (partition.Progress, error) {
+	value, err := r.text(i)
+	if err != nil {
+		return partition.Nothing, fmt.Errorf("progress: %w", err)
+	}
+	return parseProgress(value)
+}
+
+func (r reply) defined(i int, id string) (partition.Defined, error) {
+	value, err := r.text(i)
+	if err != nil {
+		return partition.Defined{}, err
+	}
+	count, err := r.text(i + 1)
+	if err != nil {
+		return partition.Defined{}, err
+	}
 	definition, err := redislayout.DecodeDefinition(id, value)
 	if err != nil {
 		return partition.Defined{}, err
 	}
 	n, err := strconv.Atoi(count)
-	if err != nil {
-		return partition.Defined{}, fmt.Errorf("definitions of coupon %s: %w", id, err)
+	if err != nil || n < 1 {
+		return partition.Defined{}, fmt.Errorf("%q is no count of them", count)
 	}
 	return partition.Defined{Definition: definition, Count: n}, nil
 }
@@ -131,30 +145,37 @@ func (s *Store) Windows(ctx context.Context, expected partition.Progress, from i
 		keys: []string{s.keys.Progress(), s.keys.Retire()},
 		args: []any{progressValue(expected), from, from + page - 1},
 	}
-	answer, err := windowsScript.run(ctx, s.redis, c).Slice()
+	r, err := readReply(windowsScript.run(ctx, s.redis, c), 2)
 	if err != nil {
 		return partition.Windows{}, fmt.Errorf("loading windows: %w", err)
 	}
 	w := partition.Windows{Windows: map[partition.Window]fcfs.Millis{}}
-	value, _ := answer[0].(string)
-	if w.Found, err = parseProgress(value); err != nil {
+	if w.Found, err = r.progress(0); err != nil {
 		return partition.Windows{}, err
 	}
-	list, _ := answer[1].([]any)
-	for i := 0; i+1 < len(list); i += 2 {
-		member, _ := list[i].(string)
-		score, _ := list[i+1].(string)
-		id, day, err := redislayout.ParseRetireMember(member)
-		if err != nil {
-			return partition.Windows{}, err
+	list, err := r.texts(1)
+	if err == nil && len(list)%2 != 0 {
+		err = fmt.Errorf("%w: a window without its log time", errReply)
+	}
+	for i := 0; i < len(list) && err == nil; i += 2 {
+		var window partition.Window
+		if window.CouponID, window.Day, err = redislayout.ParseRetireMember(list[i]); err == nil {
+			w.Windows[window], err = parseScore(list[i+1])
 		}
-		at, err := strconv.ParseFloat(score, 64)
-		if err != nil {
-			return partition.Windows{}, fmt.Errorf("log time of %s: %w", member, err)
-		}
-		w.Windows[partition.Window{CouponID: id, Day: day}] = fcfs.Millis(at)
+	}
+	if err != nil {
+		return partition.Windows{}, fmt.Errorf("loading windows: %w", err)
 	}
 	return w, nil
+}
+
+// parseScore reads a log time as Redis writes it, which is as a number of type double.
+func parseScore(score string) (fcfs.Millis, error) {
+	at, err := strconv.ParseFloat(score, 64)
+	if err != nil || at != math.Trunc(at) || at < 1 || at > 1<<53 {
+		return 0, fmt.Errorf("%q is no log time", score)
+	}
+	return fcfs.Millis(at), nil
 }
 
 // Look compares progress and trims the outbox.
@@ -178,13 +199,22 @@ func (s *Store) moved(ctx context.Context, c call, expected partition.Progress) 
 		return partition.Progress{}, fmt.Errorf("moving progress: %w", err)
 	case answer == "=":
 		return expected, nil
-	case answer == "" || answer[0] != '!':
-		return partition.Progress{}, errAnswer
 	}
-	return parseProgress(answer[1:])
+	return parseElsewhere(answer, expected)
 }
 
-var errAnswer = errors.New("the script's answer is none that it gives")
+// parseElsewhere reads the progress that a script found, where that was not the expected one.
+func parseElsewhere(answer string, expected partition.Progress) (partition.Progress, error) {
+	value, ok := strings.CutPrefix(answer, "!")
+	if !ok {
+		return partition.Nothing, fmt.Errorf("%w: %.80q", errReply, answer)
+	}
+	found, err := parseProgress(value)
+	if err == nil && found == expected {
+		err = fmt.Errorf("%w: it found what was expected, and did nothing", errReply)
+	}
+	return found, err
+}
 
 // Publish tells the waiters.
 func (s *Store) Publish(ctx context.Context, outcomes redislayout.Outcomes) error {

@@ -49,8 +49,17 @@ func (s *Store) Progress() partition.Progress { return s.progress }
 // Outbox is what waits for the journal.
 func (s *Store) Outbox() []partition.Decided { return s.outbox }
 
+// State is what the log up to progress led to; not to be changed.
+func (s *Store) State() *fcfs.Log { return s.state }
+
 // Empty loses everything.
 func (s *Store) Empty() { s.Rewind(Saved{Progress: partition.Nothing}) }
+
+// Snapshot remembers everything, until it is rewound to.
+func (s *Store) Snapshot() (rewind func()) {
+	saved := s.Save()
+	return func() { s.Rewind(saved) }
+}
 
 // Save remembers everything.
 func (s *Store) Save() Saved {
@@ -70,13 +79,7 @@ func (s *Store) Rewind(to Saved) {
 func (s *Store) move(to partition.Progress, change func(*fcfs.Log)) {
 	s.changes = append(s.changes, change)
 	s.progress = to
-	w := s.world
-	for _, q := range w.Log {
-		if q.Refused != nil && q.Last <= to.Offset && q.Last > w.decided && w.Letters[q.Offset] == 0 {
-			w.breach("progress is beyond offset %d, which is not among the dead letters", q.Offset)
-		}
-	}
-	w.decided = max(w.decided, to.Offset)
+	s.world.Reached(to)
 	s.check()
 }
 
@@ -84,11 +87,20 @@ func (s *Store) move(to partition.Progress, change func(*fcfs.Log)) {
 // journal or in the outbox.
 func (s *Store) check() {
 	w := s.world
-	want := w.UpTo(s.progress.Offset)
-	if diff := Diff(s.state, want); diff != "" {
+	if diff := difference(describeState(s.state), w.stateAt(s.progress.Offset)); diff != "" {
 		w.breach("Redis at progress %d is not what the log up to there leads to: %s", s.progress.Offset, diff)
 	}
 	w.Keeps(s.progress.Offset, s.outbox)
+}
+
+// stateAt describes the state that the log up to an offset leads to: it is asked for again and again.
+func (w *World) stateAt(offset int64) map[string]string {
+	state, ok := w.states[offset]
+	if !ok {
+		state = describeState(w.UpTo(offset))
+		w.states[offset] = state
+	}
+	return state
 }
 
 // Keeps notes a breach where a fact up to progress is neither in the journal nor in an outbox, or the outbox has others.
@@ -126,8 +138,9 @@ func (w *World) UpTo(offset int64) *fcfs.Log {
 }
 
 // Diff says where two states differ, or nothing. Progress and log time are not compared.
-func Diff(a, b *fcfs.Log) string {
-	have, want := describeState(a), describeState(b)
+func Diff(a, b *fcfs.Log) string { return difference(describeState(a), describeState(b)) }
+
+func difference(have, want map[string]string) string {
 	for id := range want {
 		if have[id] != want[id] {
 			return fmt.Sprintf("coupon %s is %s, not %s", id, have[id], want[id])
@@ -314,7 +327,7 @@ func factsOf(p int32, r *partition.Restore) []fcfs.Fact {
 func (s *Store) Look(_ context.Context, expected partition.Progress, covered int64) (partition.Progress, error) {
 	if s.progress == expected {
 		s.outbox = s.trim(covered)
-		s.check()
+		s.world.Keeps(s.progress.Offset, s.outbox)
 	}
 	return s.progress, nil
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/services/issuer/partition"
 )
 
@@ -22,14 +21,17 @@ type Walk struct {
 
 	rng    *rand.Rand
 	left   Budget
-	saved  []Saved
+	rarely int // one of so many actions fails, as long as the budget lasts; disasters are as rare
+	saved  []func()
 	Trace  []string
 	config partition.Config
 }
 
+const often = 12
+
 // NewWalk prepares a walk over a random log of so many records.
 func NewWalk(seed uint64, records int, b Budget) *Walk {
-	w := &Walk{World: NewWorld(0), Now: time.Unix(1_800_000_000, 0), rng: rand.New(rand.NewPCG(seed, 7)), left: b}
+	w := &Walk{World: NewWorld(0), Now: time.Unix(1_800_000_000, 0), rng: rand.New(rand.NewPCG(seed, 7)), left: b, rarely: often}
 	w.config = partition.Config{
 		MaxBatch: 1 + w.rng.IntN(4), MaxInFlight: 1 + w.rng.IntN(3), MaxBuffered: 4 + w.rng.IntN(8),
 		MaxWaiting: 1 + w.rng.IntN(12), MaxEmit: 1 + w.rng.IntN(4),
@@ -37,29 +39,53 @@ func NewWalk(seed uint64, records int, b Budget) *Walk {
 	}
 	history := RandomHistory(w.rng, records)
 	for _, q := range history {
-		gap := int64(0)
-		if w.rng.IntN(10) == 0 {
-			gap = 1 + int64(w.rng.IntN(2))
-		}
-		w.World.Append(gap, q)
+		w.append(q)
 	}
 	w.Owners[0] = NewOwner(w.World, 0, w.config)
 	return w
 }
 
+// NewLongWalk prepares a walk over a world that may have another store, with larger batches; its log is appended by Append
+// while it walks.
+func NewLongWalk(world *World, rng *rand.Rand, b Budget) *Walk {
+	w := &Walk{World: world, Now: time.Unix(1_800_000_000, 0), rng: rng, left: b, rarely: 200}
+	w.config = partition.Config{
+		Partition: world.Partition, MaxBatch: 1 + rng.IntN(60), MaxInFlight: 1 + rng.IntN(3), MaxEmit: 1 + rng.IntN(60),
+		CommitEvery: time.Duration(1+rng.IntN(400)) * time.Millisecond, LookEvery: time.Duration(1+rng.IntN(2000)) * time.Millisecond,
+	}
+	w.Owners[0] = NewOwner(world, 0, w.config)
+	return w
+}
+
+// Append adds requests, with gaps between some of them.
+func (w *Walk) Append(requests ...partition.Request) {
+	for _, q := range requests {
+		w.append(q)
+	}
+}
+
+func (w *Walk) append(q partition.Request) {
+	gap := int64(0)
+	if w.rng.IntN(10) == 0 {
+		gap = 1 + int64(w.rng.IntN(2))
+	}
+	w.World.Append(gap, q)
+}
+
 // Run walks, and then lets the owner finish without faults. It returns what was breached.
 func (w *Walk) Run(steps int) []string {
 	for range steps {
-		w.step()
+		w.Step()
 		if len(w.World.Breaches) > 0 {
 			return w.World.Breaches
 		}
 	}
-	w.finish()
+	w.Finish()
 	return w.World.Breaches
 }
 
-func (w *Walk) step() {
+// Step does one thing.
+func (w *Walk) Step() {
 	o := w.Owners[w.rng.IntN(2)]
 	if o == nil {
 		o = w.Owners[0]
@@ -79,7 +105,7 @@ func (w *Walk) step() {
 	case n < 92 && len(o.Late) > 0:
 		w.Trace = append(w.Trace, "a late emission lands")
 		o.Arrive(w.rng.IntN(len(o.Late)), 1+w.rng.IntN(4))
-	default:
+	case w.rng.IntN(w.rarely/often) == 0:
 		w.disaster()
 	}
 }
@@ -123,12 +149,12 @@ func (w *Walk) act(o *Owner) {
 	}
 	text := o.Pending[i].String()
 	o.Do(i, fault)
-	w.trace("owner %d: %s (fault %d), progress %d, journal %d", o.Number, text, fault, w.World.Store.Progress().Offset, len(w.World.Journal))
+	w.trace("owner %d: %s (fault %d), progress %d, journal %d", o.Number, text, fault, w.World.losable().Progress().Offset, len(w.World.Journal))
 }
 
 func (w *Walk) fault(k partition.Kind) Fault {
 	take := func(n *int) bool {
-		if *n > 0 && w.rng.IntN(12) == 0 {
+		if *n > 0 && w.rng.IntN(w.rarely) == 0 {
 			*n--
 			return true
 		}
@@ -153,7 +179,7 @@ func (w *Walk) disaster() {
 		}
 		return false
 	}
-	s := w.World.Store
+	s := w.World.losable()
 	switch w.rng.IntN(24) {
 	case 0:
 		if take(&w.left.Steal) {
@@ -165,10 +191,12 @@ func (w *Walk) disaster() {
 			s.Empty()
 		}
 	case 2, 3, 4:
-		w.saved = append(w.saved, s.Save())
+		if w.left.Rewind > 0 {
+			w.saved = append(w.saved, s.Snapshot())
+		}
 	case 5:
 		if len(w.saved) > 0 && take(&w.left.Rewind) {
-			s.Rewind(w.saved[w.rng.IntN(len(w.saved))])
+			w.saved[w.rng.IntN(len(w.saved))]()
 			w.trace("Redis is rewound to %d", s.Progress().Offset)
 		}
 	case 6:
@@ -201,8 +229,8 @@ func (w *Walk) steal() {
 	w.restart(o)
 }
 
-// finish: no more faults, one owner.
-func (w *Walk) finish() {
+// Finish lets the owner end it all without faults.
+func (w *Walk) Finish() {
 	o := w.Owners[w.World.Owner]
 	for _, other := range w.Owners {
 		if other != nil {
@@ -227,63 +255,11 @@ func (w *Walk) finish() {
 // justify: a partition may only stop where something was lost.
 func (w *Walk) justify(o *Owner) {
 	start := w.World.Start
-	if w.World.Covered(start) && (w.World.Committed.Offset >= start || w.World.Store.Progress().Offset >= start-1) {
+	if w.World.Covered(start) && (w.World.Committed.Offset >= start || w.World.losable().Progress().Offset >= start-1) {
 		w.World.breach("stops although nothing was lost: %s", o.StoppedFor())
 	}
 }
 
 func (w *Walk) trace(format string, args ...any) {
 	w.Trace = append(w.Trace, fmt.Sprintf(format, args...))
-}
-
-// RandomHistory is a log of few coupons and few people, so that everything meets: limits up and down, days, openings and
-// closings, retirement, redefinition, records that are refused, clocks that go back.
-func RandomHistory(rng *rand.Rand, records int) []partition.Request {
-	const hour = fcfs.Millis(3600_000)
-	t := fcfs.Millis(1_800_000_000_000)
-	coupons := []string{"a", "b", "c"}
-	var log []partition.Request
-	for range records {
-		t += fcfs.Millis(rng.Int64N(int64(hour)))
-		switch rng.IntN(25) {
-		case 0:
-			t += 20 * hour
-		case 1:
-			t -= 5 * hour
-		}
-		id := coupons[rng.IntN(len(coupons))]
-		switch n := rng.IntN(20); {
-		case n < 4 || len(log) < 2:
-			log = append(log, Define(t, randomDefinition(rng, id, t)))
-		case n == 4:
-			log = append(log, Refuse(t, 1+rng.Int64N(3)))
-		default:
-			log = append(log, Claim(t, id, people[rng.IntN(len(people))]))
-		}
-	}
-	return log
-}
-
-// people have ids with everything in them that separates something somewhere.
-var people = []string{"u0", "u1", "2:3", `4 "x"`, `5\\`, "여섯|+{}"}
-
-func randomDefinition(rng *rand.Rand, id string, t fcfs.Millis) fcfs.Definition {
-	const hour = fcfs.Millis(3600_000)
-	d := fcfs.Definition{CouponID: id, Limit: 1 + rng.Int64N(4), Window: fcfs.WindowNone, TimeZone: "UTC", Rules: 1}
-	if id == "b" || rng.IntN(6) == 0 {
-		d.Window = fcfs.WindowDaily
-	}
-	if rng.IntN(4) == 0 {
-		d.TimeZone = "Asia/Seoul"
-	}
-	if rng.IntN(3) == 0 {
-		d.OpensAt = t + fcfs.Millis(rng.Int64N(int64(3*hour)))
-	}
-	if rng.IntN(3) == 0 {
-		d.ClosesAt = max(t, d.OpensAt) + fcfs.Millis(rng.Int64N(int64(60*hour))) - 36*hour
-		if d.ClosesAt <= d.OpensAt {
-			d.ClosesAt = d.OpensAt + hour
-		}
-	}
-	return d
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
@@ -23,26 +24,28 @@ var (
 
 // World is one partition. Not safe for concurrent use: whoever drives it does one thing after another.
 type World struct {
-	Partition int32
-	Log       []partition.Request // all that was ever asked, by offset
-	Start     int64               // of the log: what is below was dropped by retention
-	End       int64
-	Committed partition.Committed
-	Owner     int // in the group's eyes; commits of others are refused
-	Store     *Store
-	other     partition.Store // instead of Store
-	Journal   []fcfs.Fact     // every record, duplicates included
-	Cut       int64           // what of the journal is gone, which should never be
-	Letters   map[int64]int
-	Breaches  []string
-	FetchMost int // requests in one fetch; 5 when 0
+	Partition   int32
+	Log         []partition.Request // all that was ever asked, by offset
+	Start       int64               // of the log: what is below was dropped by retention
+	End         int64
+	Committed   partition.Committed
+	Owner       int // in the group's eyes; commits of others are refused
+	Store       *Store
+	other       partition.Store // instead of Store
+	Journal     []fcfs.Fact     // every record, duplicates included
+	Cut         int64           // what of the journal is gone, which should never be
+	Letters     map[int64]int
+	Breaches    []string
+	FetchMost   int // requests in one fetch; 5 when 0
+	JournalPage int // facts in one reading of the journal; 4 when 0
 
 	oracle   *fcfs.Log
 	outcomes map[int64]fcfs.Outcome
 	sequence map[int64]int64
-	facts    []fcfs.Fact // the journal as it has to be
-	taken    int         // of facts: what a consumer that drops duplicates by source has seen
-	decided  int64       // highest offset that progress ever had
+	facts    []fcfs.Fact                 // the journal as it has to be
+	taken    int                         // of facts: what a consumer that drops duplicates by source has seen
+	decided  int64                       // highest offset that progress ever had
+	states   map[int64]map[string]string // see stateAt
 }
 
 // NewWorld is a world in which nothing was asked yet.
@@ -50,6 +53,7 @@ func NewWorld(number int32) *World {
 	w := &World{
 		Committed: partition.Committed{Offset: -1}, Letters: map[int64]int{},
 		Partition: number, oracle: fcfs.NewLog(number), outcomes: map[int64]fcfs.Outcome{}, sequence: map[int64]int64{}, decided: -1,
+		states: map[int64]map[string]string{},
 	}
 	w.Store = newStore(w)
 	return w
@@ -100,7 +104,7 @@ func (w *World) Drop(start int64) { w.Start = max(w.Start, min(start, w.End)) }
 // GiveUp is an operator's word: the requests below an offset that were not decided are as if never asked.
 func (w *World) GiveUp(below int64) {
 	log := w.Log
-	w.Log, w.facts = nil, nil
+	w.Log, w.facts, w.states = nil, nil, map[int64]map[string]string{}
 	w.oracle, w.outcomes, w.sequence = fcfs.NewLog(w.Partition), map[int64]fcfs.Outcome{}, map[int64]int64{}
 	for _, q := range log {
 		if q.Offset > w.decided && q.Offset < below {
@@ -124,6 +128,14 @@ func (w *World) Covered(offset int64) bool {
 	return w.taken == len(w.facts) || w.facts[w.taken].Source.Offset >= offset
 }
 
+// Outcome is what the log leads to for an offset, and the sequence of a grant.
+func (w *World) Outcome(offset int64) (fcfs.Outcome, int64) {
+	return w.outcomes[offset], w.sequence[offset]
+}
+
+// Land appends facts to the journal: for who keeps the records of it elsewhere.
+func (w *World) Land(facts ...fcfs.Fact) { w.land(facts) }
+
 // land appends facts to the journal and plays the consumer.
 func (w *World) land(facts []fcfs.Fact) {
 	for _, f := range facts {
@@ -139,7 +151,28 @@ func (w *World) land(facts []fcfs.Fact) {
 			continue
 		}
 		w.taken++
+		w.landNewer()
 	}
+}
+
+// landNewer plays an issuer of a newer version that decides beside the others: it has a record in the journal for some of
+// the requests that are dead letters to them.
+func (w *World) landNewer() {
+	for _, q := range w.Log[w.indexOf(w.facts[w.taken-1].Source.Offset+1):] {
+		if q.Last > w.decided || !w.Covered(q.Offset) {
+			return
+		}
+		if q.Refused != nil && q.Refused.Reason == event.ReasonUnknownType {
+			w.LandNewer(q.Offset)
+		}
+	}
+}
+
+// LandNewer appends what only a newer version can read.
+func (w *World) LandNewer(source int64) {
+	w.Journal = append(w.Journal, fcfs.Fact{
+		Source: fcfs.Source{Partition: w.Partition, Offset: source}, LogTime: w.UpTo(source).LogTime(),
+	})
 }
 
 func (w *World) known(f fcfs.Fact) bool {
@@ -158,8 +191,44 @@ func describe(f fcfs.Fact) string {
 	return fmt.Sprintf("%d: %+v", f.Source.Offset, *f.Defined)
 }
 
-// Use puts another store in the place of Store, which then stays empty and is compared with nothing.
+// Use puts another store in the place of Store, which then stays empty and is compared with nothing. For a Walk it must be
+// Losable.
 func (w *World) Use(s partition.Store) { w.other = s }
+
+// Losable is a store whose state can be lost.
+type Losable interface {
+	Progress() partition.Progress
+	Empty()
+	// Snapshot remembers everything; rewind goes back to it.
+	Snapshot() (rewind func())
+}
+
+func (w *World) losable() Losable {
+	if w.other != nil {
+		return w.other.(Losable)
+	}
+	return w.Store
+}
+
+// Reached is told by a store that has moved progress. It notes a breach where a record that was refused on the way there is
+// not among the dead letters.
+func (w *World) Reached(to partition.Progress) {
+	for i := w.indexOf(w.decided + 1); i < len(w.Log) && w.Log[i].Last <= to.Offset; i++ {
+		if q := w.Log[i]; q.Refused != nil && w.Letters[q.Offset] == 0 {
+			w.breach("progress is beyond offset %d, which is not among the dead letters", q.Offset)
+		}
+	}
+	w.decided = max(w.decided, to.Offset)
+}
+
+// Decided is the highest offset that progress ever had.
+func (w *World) Decided() int64 { return w.decided }
+
+// indexOf is the place in Log of the first request that reaches to an offset or beyond.
+func (w *World) indexOf(offset int64) int {
+	i, _ := slices.BinarySearchFunc(w.Log, offset, func(q partition.Request, offset int64) int { return int(q.Last - offset) })
+	return i
+}
 
 // Ports are the world as one of its owners sees it.
 func (w *World) Ports(owner int) partition.Ports {
@@ -190,11 +259,10 @@ func (r requests) Fetch(_ context.Context, offset int64) (partition.Fetched, err
 	if r.FetchMost > 0 {
 		most = r.FetchMost
 	}
-	for _, q := range r.Log {
-		if q.Last >= offset && len(f.Requests) < most {
-			f.Requests = append(f.Requests, q)
-			f.Next = q.Last + 1
-		}
+	from := r.indexOf(offset)
+	f.Requests = append(f.Requests, r.Log[from:min(from+most, len(r.Log))]...)
+	if n := len(f.Requests); n > 0 {
+		f.Next = f.Requests[n-1].Last + 1
 	}
 	return f, nil
 }
@@ -223,10 +291,12 @@ func (j journal) Bounds(context.Context) (start, end int64, err error) {
 	return j.Cut, int64(len(j.Journal)), nil
 }
 
-const journalPage = 4
-
 func (j journal) page(offset int64) []fcfs.Fact {
-	return j.Journal[offset:min(offset+journalPage, int64(len(j.Journal)))]
+	most := 4
+	if j.JournalPage > 0 {
+		most = j.JournalPage
+	}
+	return j.Journal[offset:min(offset+int64(most), int64(len(j.Journal)))]
 }
 
 func (j journal) Sources(_ context.Context, offset int64) (partition.Sources, error) {
@@ -247,6 +317,9 @@ func (j journal) Facts(_ context.Context, offset, above int64) (partition.Facts,
 		r.Next++
 		if f.Source.Offset > above {
 			r.Facts = append(r.Facts, f)
+			if f.Defined == nil && f.Granted == nil {
+				r.Unknown = "a newer type"
+			}
 		}
 	}
 	return r, nil
@@ -284,6 +357,13 @@ func Claim(t fcfs.Millis, coupon, user string) partition.Request {
 // Define makes a definition.
 func Define(t fcfs.Millis, d fcfs.Definition) partition.Request {
 	return partition.Request{Time: t, CouponID: d.CouponID, Definition: &d}
+}
+
+// RefuseNewer makes a record of a type that only a newer version knows.
+func RefuseNewer(t fcfs.Millis) partition.Request {
+	q := Refuse(t, 1)
+	q.Refused.Reason = event.ReasonUnknownType
+	return q
 }
 
 // Refuse makes a record that cannot be read, over some offsets.

@@ -8,10 +8,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 // insertNew is the way after a unique violation: it writes what contradicts nothing, and finds out about the rest.
-func insertNew(ctx context.Context, tx pgx.Tx, b Batch) (written []event.CouponGranted, refused Refused, err error) {
+func insertNew(ctx context.Context, tx pgx.Tx, b posting.Batch) (written []event.CouponGranted, refused posting.Refused, err error) {
 	for _, d := range b.Definitions {
 		same, err := insertDefinition(ctx, tx, d)
 		if err != nil {

@@ -3,10 +3,13 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 // IsUnavailable tells whether an error says that Postgres cannot answer now, rather than that the question was wrong.
@@ -21,18 +24,18 @@ func IsUnavailable(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// IsOutdated tells whether an error says that the schema is not there, or is an older one: the database was restored from
-// before a migration, or made anew.
-func IsOutdated(err error) bool {
+// told puts an error into posting's words, where it has some: the database was restored from before a migration, or made
+// anew.
+func told(err error) error {
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
-		return false
+		return err
 	}
 	switch server.Code {
 	case "42P01", "42703", "42704", "3F000": // table, column, object, schema
-		return true
+		return fmt.Errorf("%w: %w", posting.ErrOutdated, err)
 	}
-	return false
+	return err
 }
 
 func unavailableCode(code string) bool {

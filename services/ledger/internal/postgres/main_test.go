@@ -11,6 +11,7 @@ import (
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 func TestMain(m *testing.M) { coupontest.Main(m) }
@@ -50,7 +51,7 @@ func open(t testing.TB, url string) *Store {
 	return s
 }
 
-func begin(t testing.TB, s *Store, partition int32) Place {
+func begin(t testing.TB, s *Store, partition int32) posting.Place {
 	t.Helper()
 	p, err := s.Begin(t.Context(), partition)
 	if err != nil {
@@ -79,11 +80,11 @@ func definition(partition int32, offset int64, couponID string) event.CouponDefi
 }
 
 // batch continues at from with these records; the journal has one record for each.
-func batch(partition int32, from Place, definitions []event.CouponDefined, grants ...event.CouponGranted) Batch {
-	to := Place{Next: from.Next + int64(len(definitions)+len(grants)), HighestSource: from.HighestSource, Last: from.Last}
+func batch(partition int32, from posting.Place, definitions []event.CouponDefined, grants ...event.CouponGranted) posting.Batch {
+	to := posting.Place{Next: from.Next + int64(len(definitions)+len(grants)), HighestSource: from.HighestSource, Last: from.Last}
 	take := func(s event.Source, at time.Time) {
 		to.HighestSource = max(to.HighestSource, s.Offset)
-		to.Last = &Mark{Offset: to.Next - 1, Time: at}
+		to.Last = &posting.Mark{Offset: to.Next - 1, Time: at}
 	}
 	for _, d := range definitions {
 		take(*d.Source, d.RequestedAt)
@@ -91,18 +92,18 @@ func batch(partition int32, from Place, definitions []event.CouponDefined, grant
 	for _, g := range grants {
 		take(g.Source, g.RequestedAt)
 	}
-	return Batch{Partition: partition, From: from, To: to, Definitions: definitions, Grants: grants}
+	return posting.Batch{Partition: partition, From: from, To: to, Definitions: definitions, Grants: grants}
 }
 
 // accept settles a batch that must have nothing refused.
-func accept(_ context.Context, refused Refused) error {
+func accept(_ context.Context, refused posting.Refused) error {
 	if len(refused) > 0 {
 		return fmt.Errorf("refused: %v", refused)
 	}
 	return nil
 }
 
-func write(t testing.TB, s *Store, b Batch) Place {
+func write(t testing.TB, s *Store, b posting.Batch) posting.Place {
 	t.Helper()
 	if err := s.Write(t.Context(), b, accept); err != nil {
 		t.Fatal(err)

@@ -10,43 +10,27 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 // Limits in time of what a ledger asks of Postgres.
 const (
 	connectTimeout = 5 * time.Second
-	// A ledger that is paused within a transaction holds its partition's row. Postgres ends such a session by itself, so
-	// that the next owner waits no longer than this.
-	writeTimeout = 30 * time.Second
-	idleTimeout  = 10 * time.Second
-	readTimeout  = 5 * time.Second
-	// SettleTimeout is how long a transaction waits for what has to be durable before it.
-	SettleTimeout = 5 * time.Second
+	writeTimeout   = 30 * time.Second
+	// A ledger that is paused within a transaction holds its partition's row. Postgres ends such a session by itself after
+	// idleTimeout, or else the next owner does, which waits for a lock no longer than lockTimeout (see endStalled).
+	idleTimeout = 10 * time.Second
+	lockTimeout = 10 * time.Second
+	readTimeout = 5 * time.Second
 )
 
 // connections of each of the two pools, at least; more can be asked for by pool_max_conns in the URL. As many partitions
 // can be written at once.
 const connections = 8
 
-// ErrMoved says that a partition's row is not where the caller left it: another ledger has written, or the database was
-// restored. Nothing was changed; begin again from the row.
-var ErrMoved = errors.New("the partition's row in ledger_offsets has moved")
-
-// Place is how far a partition of the journal has been written.
-type Place struct {
-	Next          int64 // journal offset
-	HighestSource int64 // -1: none yet
-	Last          *Mark // the last record taken; nil: none yet
-}
-
-// Mark is a record of the journal: its Kafka timestamp tells whether the journal is still the one that was read.
-type Mark struct {
-	Offset int64
-	Time   time.Time // milliseconds
-}
-
-// Store is safe for use by many goroutines. Readers have connections of their own, so that no query keeps the journal
-// waiting.
+// Store is a posting.Store, and answers readers. It is safe for use by many goroutines. Readers have connections of their
+// own, so that no query keeps the journal waiting.
 type Store struct {
 	write, read *pgxpool.Pool
 	migrator    *pgx.ConnConfig
@@ -104,6 +88,7 @@ func prepare(c *pgx.ConnConfig, name string, statement time.Duration) {
 	set("idle_in_transaction_session_timeout", milliseconds(idleTimeout))
 	if statement > 0 {
 		set("statement_timeout", milliseconds(statement))
+		set("lock_timeout", milliseconds(lockTimeout))
 	}
 }
 
@@ -119,42 +104,35 @@ func (s *Store) Close() {
 func (s *Store) Ping(ctx context.Context) error { return s.read.Ping(ctx) }
 
 // Begin gives a partition's place, and makes its row where there is none.
-func (s *Store) Begin(ctx context.Context, partition int32) (Place, error) {
+func (s *Store) Begin(ctx context.Context, partition int32) (posting.Place, error) {
 	_, err := s.write.Exec(ctx, `INSERT INTO ledger_offsets (partition, next_offset, highest_source) VALUES ($1, 0, -1) ON CONFLICT DO NOTHING`, partition)
 	if err != nil {
-		return Place{}, err
+		return posting.Place{}, told(err)
 	}
 	return s.Place(ctx, partition)
 }
 
-// Place looks at a partition's row without locking it. ErrMoved where there is none.
-func (s *Store) Place(ctx context.Context, partition int32) (Place, error) {
-	return place(ctx, s.write, partition, "")
+// Place looks at a partition's row without locking it. posting.ErrMoved where there is none.
+func (s *Store) Place(ctx context.Context, partition int32) (posting.Place, error) {
+	p, err := place(ctx, s.write, partition, "")
+	return p, told(err)
 }
 
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func place(ctx context.Context, q querier, partition int32, lock string) (Place, error) {
-	var p Place
+func place(ctx context.Context, q querier, partition int32, lock string) (posting.Place, error) {
+	var p posting.Place
 	var offset *int64
 	var at *time.Time
 	err := q.QueryRow(ctx, `SELECT next_offset, highest_source, last_offset, last_time FROM ledger_offsets WHERE partition = $1 `+lock, partition).
 		Scan(&p.Next, &p.HighestSource, &offset, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Place{}, ErrMoved
+		return posting.Place{}, posting.ErrMoved
 	}
 	if offset != nil && at != nil {
-		p.Last = &Mark{*offset, at.UTC()}
+		p.Last = &posting.Mark{Offset: *offset, Time: at.UTC()}
 	}
 	return p, err
-}
-
-// Equal tells whether two looks found the same place.
-func (p Place) Equal(q Place) bool {
-	if p.Next != q.Next || p.HighestSource != q.HighestSource || (p.Last == nil) != (q.Last == nil) {
-		return false
-	}
-	return p.Last == nil || p.Last.Offset == q.Last.Offset && p.Last.Time.Equal(q.Last.Time)
 }

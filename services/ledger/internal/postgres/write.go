@@ -12,49 +12,35 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
-// Batch is what a run of the journal leads to. No source comes twice in it.
-type Batch struct {
-	Partition   int32
-	From, To    Place
-	Definitions []event.CouponDefined
-	Grants      []event.CouponGranted
-}
-
-// Refused are the places of a batch's records that contradict what is stored: another record has that source, that
-// person, or that sequence.
-type Refused []event.Source
-
-// Write writes a batch and moves its partition from b.From to b.To, all or nothing, in one transaction that compares the
-// row before anything else. Where it is not at b.From: ErrMoved, and nothing was written. Any other error leaves open
-// whether the batch was written; asking again settles that, by ErrMoved.
-//
-// A record that is stored already is passed over. One that contradicts what is stored is refused. settle is called with
-// those, or with none, once the row is known to be at b.From; the transaction is committed only after it returned nil, so
-// that what it makes durable comes before the batch counts as written. It may be called more than once, and has to be
-// done within SettleTimeout.
-func (s *Store) Write(ctx context.Context, b Batch, settle func(context.Context, Refused) error) error {
+// Write is posting.Store's. It copies the batch; after a unique violation it begins again and inserts what is not there,
+// which tells what contradicts.
+func (s *Store) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err := s.inTransaction(ctx, b, copyAll, settle)
 	if isUniqueViolation(err) {
 		err = s.inTransaction(ctx, b, insertNew, settle)
 	}
-	return err
+	if isLockTimeout(err) {
+		err = s.endStalled(ctx, err)
+	}
+	return told(err)
 }
 
 // A writer writes a batch's records and gives the grants that were not there before, and what it refused.
-type writer func(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, Refused, error)
+type writer func(ctx context.Context, tx pgx.Tx, b posting.Batch) ([]event.CouponGranted, posting.Refused, error)
 
-func (s *Store) inTransaction(ctx context.Context, b Batch, write writer, settle func(context.Context, Refused) error) error {
+func (s *Store) inTransaction(ctx context.Context, b posting.Batch, write writer, settle func(context.Context, posting.Refused) error) error {
 	return pgx.BeginFunc(ctx, s.write, func(tx pgx.Tx) error {
 		at, err := place(ctx, tx, b.Partition, "FOR UPDATE")
 		if err != nil {
 			return err
 		}
 		if !at.Equal(b.From) {
-			return ErrMoved
+			return posting.ErrMoved
 		}
 		written, refused, err := write(ctx, tx, b)
 		if err != nil {
@@ -68,7 +54,7 @@ func (s *Store) inTransaction(ctx context.Context, b Batch, write writer, settle
 }
 
 // finish adds to the sums and moves the row, in one round trip.
-func finish(ctx context.Context, tx pgx.Tx, b Batch, written []event.CouponGranted) error {
+func finish(ctx context.Context, tx pgx.Tx, b posting.Batch, written []event.CouponGranted) error {
 	batch := &pgx.Batch{}
 	for _, w := range sums(written) {
 		batch.Queue(addToWindow, w.couponID, w.window, w.granted, w.first, w.last)
@@ -131,7 +117,7 @@ func isUniqueViolation(err error) bool {
 }
 
 // copyAll is the ordinary way. The row is exact, so nothing of the batch can be there yet.
-func copyAll(ctx context.Context, tx pgx.Tx, b Batch) ([]event.CouponGranted, Refused, error) {
+func copyAll(ctx context.Context, tx pgx.Tx, b posting.Batch) ([]event.CouponGranted, posting.Refused, error) {
 	if len(b.Definitions) > 0 {
 		rows := pgx.CopyFromSlice(len(b.Definitions), func(i int) ([]any, error) { return definitionRow(b.Definitions[i]), nil })
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"definitions"}, definitionColumns, rows); err != nil {

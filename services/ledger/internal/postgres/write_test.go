@@ -11,6 +11,7 @@ import (
 
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
 func TestMigrate(t *testing.T) {
@@ -75,7 +76,7 @@ func TestWrite(t *testing.T) {
 	checkLeaks(t)
 	s := newStore(t)
 	at := begin(t, s, 3)
-	if !at.Equal(Place{HighestSource: -1}) {
+	if !at.Equal(posting.Place{HighestSource: -1}) {
 		t.Fatalf("a new partition begins at %+v", at)
 	}
 	d := definition(3, 0, "tea")
@@ -111,20 +112,20 @@ func TestWrite_Moved(t *testing.T) {
 	s := newStore(t)
 	at := write(t, s, batch(0, begin(t, s, 0), nil, grant(0, 1, "tea", "ada", "", 1)))
 	before := stored(t, s)
-	for name, from := range map[string]Place{
+	for name, from := range map[string]posting.Place{
 		"behind":            {HighestSource: -1},
 		"ahead":             {Next: at.Next + 1, HighestSource: at.HighestSource, Last: at.Last},
 		"another highest":   {Next: at.Next, HighestSource: at.HighestSource + 1, Last: at.Last},
-		"another last time": {Next: at.Next, HighestSource: at.HighestSource, Last: &Mark{at.Last.Offset, noon}},
+		"another last time": {Next: at.Next, HighestSource: at.HighestSource, Last: &posting.Mark{Offset: at.Last.Offset, Time: noon}},
 		"no last":           {Next: at.Next, HighestSource: at.HighestSource},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := batch(0, from, []event.CouponDefined{definition(0, 7, "tea")}, grant(0, 8, "tea", "ada", "", 1), grant(0, 9, "tea", "bob", "", 2))
-			err := s.Write(t.Context(), b, func(context.Context, Refused) error {
+			err := s.Write(t.Context(), b, func(context.Context, posting.Refused) error {
 				t.Error("asked to settle")
 				return nil
 			})
-			if !errors.Is(err, ErrMoved) {
+			if !errors.Is(err, posting.ErrMoved) {
 				t.Errorf("got %v", err)
 			}
 			if after := stored(t, s); after != before {
@@ -133,7 +134,7 @@ func TestWrite_Moved(t *testing.T) {
 		})
 	}
 	t.Run("no row", func(t *testing.T) {
-		if err := s.Write(t.Context(), batch(1, at, nil), accept); !errors.Is(err, ErrMoved) {
+		if err := s.Write(t.Context(), batch(1, at, nil), accept); !errors.Is(err, posting.ErrMoved) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -161,9 +162,9 @@ func TestWrite_UniqueViolation(t *testing.T) {
 			checkLeaks(t)
 			s := newStore(t)
 			at := write(t, s, batch(0, begin(t, s, 0), nil, old))
-			var settled []Refused
+			var settled []posting.Refused
 			b := batch(0, at, []event.CouponDefined{definition(0, 20, "tea")}, grant(0, 21, "tea", "eve", "", 3), c.grant, grant(0, 23, "tea", "kim", "", 4))
-			err := s.Write(t.Context(), b, func(_ context.Context, r Refused) error {
+			err := s.Write(t.Context(), b, func(_ context.Context, r posting.Refused) error {
 				settled = append(settled, r)
 				return nil
 			})
@@ -188,10 +189,10 @@ func TestWrite_UniqueViolation(t *testing.T) {
 	}
 	t.Run("within one batch", func(t *testing.T) {
 		s := newStore(t)
-		var refused Refused
+		var refused posting.Refused
 		b := batch(0, begin(t, s, 0), nil, grant(0, 1, "tea", "ada", "", 1), grant(0, 2, "tea", "ada", "", 2))
-		err := s.Write(t.Context(), b, func(_ context.Context, r Refused) error { refused = r; return nil })
-		if err != nil || !slices.Equal(refused, Refused{{Partition: 0, Offset: 2}}) {
+		err := s.Write(t.Context(), b, func(_ context.Context, r posting.Refused) error { refused = r; return nil })
+		if err != nil || !slices.Equal(refused, posting.Refused{{Partition: 0, Offset: 2}}) {
 			t.Errorf("refused %v, %v", refused, err)
 		}
 	})
@@ -203,8 +204,8 @@ func TestWrite_DefinitionAgain(t *testing.T) {
 	at := write(t, s, batch(0, begin(t, s, 0), []event.CouponDefined{old}))
 	other := definition(0, 1, "tea")
 	other.Limit = 7
-	var refused Refused
-	settle := func(_ context.Context, r Refused) error { refused = r; return nil }
+	var refused posting.Refused
+	settle := func(_ context.Context, r posting.Refused) error { refused = r; return nil }
 	for _, c := range []struct {
 		again event.CouponDefined
 		want  int
@@ -220,13 +221,85 @@ func TestWrite_DefinitionAgain(t *testing.T) {
 	}
 }
 
+// The row is locked before it is compared: who comes second waits, and finds it moved, even with nothing to write that any
+// other rule would refuse.
+func TestWrite_WaitsForTheRow(t *testing.T) {
+	checkLeaks(t)
+	url := newDatabase(t)
+	first, second := open(t, url), open(t, url)
+	at := begin(t, first, 0)
+	done := make(chan error, 1)
+	err := first.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1), grant(0, 2, "tea", "bob", "", 2)), func(context.Context, posting.Refused) error {
+		go func() {
+			b := posting.Batch{From: at, To: posting.Place{Next: 1, HighestSource: -1}} // a record of an unknown type, say
+			done <- second.Write(t.Context(), b, func(context.Context, posting.Refused) error {
+				t.Error("asked to settle")
+				return nil
+			})
+		}()
+		until(t, first, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())`)
+		return nil
+	})
+	if second := <-done; err != nil || !errors.Is(second, posting.ErrMoved) {
+		t.Errorf("the first: %v, the second: %v", err, second)
+	}
+	if got := begin(t, first, 0); got.Next != 2 {
+		t.Errorf("the row is at %+v", got)
+	}
+}
+
+// What contradicts comes to light after the row was locked and compared: somebody else's transaction is under way then. Its
+// end decides whether the record is refused.
+func TestWrite_ContradictedMeanwhile(t *testing.T) {
+	for end, refused := range map[string]posting.Refused{"COMMIT": {{Partition: 0, Offset: 2}}, "ROLLBACK": nil} {
+		t.Run(end, func(t *testing.T) {
+			checkLeaks(t)
+			s := newStore(t)
+			at := begin(t, s, 0)
+			other, err := s.write.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Release()
+			stray := grant(5, 7, "tea", "bob", "", 9)
+			exec := func(sql string) {
+				if _, err := other.Exec(t.Context(), sql); err != nil {
+					t.Fatal(err)
+				}
+			}
+			exec(`BEGIN`)
+			if _, err := other.CopyFrom(t.Context(), pgx.Identifier{"grants"}, grantColumns, newGrantRows([]event.CouponGranted{stray})); err != nil {
+				t.Fatal(err)
+			}
+			b := batch(0, at, []event.CouponDefined{definition(0, 0, "tea")}, grant(0, 1, "tea", "ada", "", 1), grant(0, 2, "tea", "bob", "", 2), grant(0, 3, "tea", "eve", "", 3))
+			done := make(chan error, 1)
+			var settled posting.Refused
+			go func() {
+				done <- s.Write(t.Context(), b, func(_ context.Context, r posting.Refused) error { settled = r; return nil })
+			}()
+			until(t, s, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'copy "grants"%' AND datname = current_database())`)
+			exec(end)
+			if err := <-done; err != nil || !slices.Equal(settled, refused) {
+				t.Fatalf("refused %v, %v", settled, err)
+			}
+			got, err := s.Grants(t.Context(), Filter{Limit: 10})
+			if err != nil || len(got) != 3 || !slices.Contains(got, b.Grants[0]) || !slices.Contains(got, b.Grants[2]) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			if got := begin(t, s, 0); !got.Equal(b.To) {
+				t.Errorf("the row is at %+v", got)
+			}
+		})
+	}
+}
+
 // What settle refuses is rolled back, all of it, and settle sees nothing committed.
 func TestWrite_SettleFails(t *testing.T) {
 	s := newStore(t)
 	at := begin(t, s, 0)
 	before := stored(t, s)
 	broken := errors.New("broken")
-	err := s.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1)), func(context.Context, Refused) error {
+	err := s.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1)), func(context.Context, posting.Refused) error {
 		if now := stored(t, s); now != before {
 			t.Errorf("committed before it was settled:\n%s", now)
 		}
@@ -235,37 +308,6 @@ func TestWrite_SettleFails(t *testing.T) {
 	if !errors.Is(err, broken) || stored(t, s) != before {
 		t.Errorf("got %v and\n%s", err, stored(t, s))
 	}
-}
-
-// A ledger that is paused within its transaction holds the partition's row. Postgres ends its session, the next owner goes
-// on, and the paused one's transaction has changed nothing.
-func TestWrite_PausedWithinTransaction(t *testing.T) {
-	checkLeaks(t)
-	url := newDatabase(t)
-	paused := open(t, url+optionsOf(url)+"idle_in_transaction_session_timeout=300")
-	next := open(t, url)
-	at := begin(t, paused, 0)
-	var written Place
-	err := paused.Write(t.Context(), batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1)), func(context.Context, Refused) error {
-		written = write(t, next, batch(0, at, nil, grant(0, 1, "tea", "ada", "", 1), grant(0, 2, "tea", "bob", "", 2)))
-		return nil
-	})
-	if err == nil {
-		t.Fatal("the paused ledger's transaction was committed")
-	}
-	if got := begin(t, next, 0); !got.Equal(written) {
-		t.Errorf("the row is at %+v, not %+v", got, written)
-	}
-	if got, err := next.Grants(t.Context(), Filter{Limit: 10}); err != nil || len(got) != 2 {
-		t.Errorf("got %+v, %v", got, err)
-	}
-}
-
-func optionsOf(url string) string {
-	if strings.Contains(url, "?") {
-		return "&"
-	}
-	return "?"
 }
 
 // Two ledgers that believe to own the same partition write in turns and against each other; every batch lands once.
@@ -283,7 +325,7 @@ func TestWrite_TwoOwners(t *testing.T) {
 			b := batch(0, at, nil, run...)
 			err = s.Write(t.Context(), b, accept)
 			at = b.To
-			if errors.Is(err, ErrMoved) {
+			if errors.Is(err, posting.ErrMoved) {
 				at, err = s.Begin(t.Context(), 0)
 			}
 		}
@@ -310,13 +352,13 @@ func TestWrite_TwoOwners(t *testing.T) {
 
 func TestPlace_NoRow(t *testing.T) {
 	s := newStore(t)
-	if _, err := s.Place(t.Context(), 5); !errors.Is(err, ErrMoved) {
+	if _, err := s.Place(t.Context(), 5); !errors.Is(err, posting.ErrMoved) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := s.write.Exec(t.Context(), `DROP TABLE ledger_offsets`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Place(t.Context(), 5); !IsOutdated(err) || !IsUnavailable(err) {
+	if _, err := s.Place(t.Context(), 5); !errors.Is(err, posting.ErrOutdated) || !IsUnavailable(err) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,9 @@
+package audit
+
+import (
+	"testing"
+
+	"github.com/firstcome/firstcome/pkg/coupontest"
+)
+
+func TestMain(m *testing.M) { coupontest.Main(m) }

@@ -1,0 +1,244 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/firstcome/firstcome/pkg/broker"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/pkg/producer"
+)
+
+// Log is one partition of a topic, and the group's offset in it. Run's is the
+// brokers'; another one, in memory, is enough to test a Handler.
+type Log interface {
+	// Fetch gives the records from offset on; after a while without any, none.
+	// It tries again by itself as long as that can help: see Fetcher.Fetch.
+	Fetch(ctx context.Context, offset int64) (Fetched, error)
+	// Bounds are the log's first offset and the next one to be written.
+	Bounds(ctx context.Context) (start, end int64, err error)
+	// Committed is the group's offset, by whomever; false where there is none.
+	Committed(ctx context.Context) (broker.Offset, bool, error)
+	// Commit commits the next offset to be read, with a text. It is refused
+	// once the group has moved on.
+	Commit(ctx context.Context, offset int64, metadata string) error
+}
+
+// DeadLetters is where records go that nobody will handle: partition 0 of a
+// topic. A *producer.Producer is one. PublishTo returns once all are
+// acknowledged; it is tried again after an error.
+type DeadLetters interface {
+	PublishTo(ctx context.Context, partition int32, messages ...event.Message) ([]producer.Ack, error)
+}
+
+// PartitionConfig says how to consume one partition.
+type PartitionConfig struct {
+	Partition   int32
+	CommitEvery time.Duration // as in Config
+	// Log gets what goes wrong and is tried again; nil means slog.Default().
+	Log *slog.Logger
+	// DeadLetters is as in Config; nil means that there are none.
+	DeadLetters DeadLetters
+}
+
+// RunPartition is what Run does for each partition that it owns: it hands a
+// log to a Handler, in order and without the journal's duplicates, and commits
+// the group's offset. It starts no goroutine, so a handler's own tests can run
+// it without a broker, over a Log in memory.
+//
+// It never returns nil, and always after Revoked, if Assigned had returned a
+// start. It begins again by itself at ErrReassign, and calls Handle again
+// after other errors of it. What it returns:
+//
+//   - ctx's error, or the one that a call met when ctx had ended
+//   - ErrRejoin, from Handle or Idle: the owner may be none any more
+//   - the error of Assigned, Idle, Fetch (such as *OutOfRangeError), Committed
+//     or Bounds; and producer.ErrClosed, from dead letters that were needed for
+//     a record that can't be read
+//
+// The owner may then call it again, and Run does, after growing waits: it
+// begins with Assigned, and nothing is passed over.
+func RunPartition(ctx context.Context, cfg PartitionConfig, log Log, h Handler) error {
+	if cfg.CommitEvery <= 0 {
+		cfg.CommitEvery = time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	w := &worker{cfg: cfg, handler: h, partition: log, log: cfg.Log.With("partition", cfg.Partition)}
+	return w.run(ctx)
+}
+
+// worker consumes one partition while it is owned.
+type worker struct {
+	cfg       PartitionConfig
+	handler   Handler
+	partition Log
+	log       *slog.Logger
+
+	next      int64 // offset to fetch
+	highest   int64 // source
+	committed int64 // offset that the group has
+	lastTime  time.Time
+}
+
+func (w *worker) run(ctx context.Context) error {
+	for {
+		start, err := w.handler.Assigned(ctx, w.cfg.Partition)
+		if err != nil {
+			return fmt.Errorf("assigning: %w", err)
+		}
+		err = w.consume(ctx, start)
+		w.handler.Revoked(w.cfg.Partition)
+		if !errors.Is(err, ErrReassign) || ctx.Err() != nil {
+			return err
+		}
+		w.log.Warn("beginning again", "error", err)
+	}
+}
+
+func (w *worker) consume(ctx context.Context, start Start) error {
+	if err := w.begin(ctx, start); err != nil {
+		return err
+	}
+	defer w.commitLast()
+	idle := time.Now()
+	for {
+		got, err := w.partition.Fetch(ctx, w.next)
+		if err != nil {
+			return err
+		}
+		if len(got.Records) > 0 {
+			if err := w.handle(ctx, got); err != nil {
+				return err
+			}
+			idle = time.Now()
+		} else if time.Since(idle) >= time.Second {
+			if err := w.idle(ctx); err != nil {
+				return err
+			}
+			idle = time.Now()
+		}
+		w.next = got.Next // past what is no record, too
+		if time.Since(w.lastTime) >= w.cfg.CommitEvery {
+			w.commit(ctx)
+		}
+	}
+}
+
+func (w *worker) begin(ctx context.Context, start Start) error {
+	offset, found, err := w.partition.Committed(ctx)
+	if err != nil {
+		return err
+	}
+	w.lastTime, w.committed = time.Now(), -1
+	switch {
+	case start.own:
+		w.next, w.highest = start.offset, start.highest
+		if found && offset.Offset == start.offset {
+			w.committed = offset.Offset
+		}
+	case found:
+		w.next, w.committed, w.highest = offset.Offset, offset.Offset, parseHighest(offset.Metadata)
+	default:
+		w.highest = NoSource
+		w.next, _, err = w.partition.Bounds(ctx)
+	}
+	return err
+}
+
+func (w *worker) idle(ctx context.Context) error {
+	if idler, ok := w.handler.(Idler); ok {
+		return idler.Idle(ctx, w.cfg.Partition)
+	}
+	return nil
+}
+
+// handle gives a piece to the handler until it takes it.
+func (w *worker) handle(ctx context.Context, got Fetched) error {
+	b := Batch{Partition: w.cfg.Partition, Next: got.Next}
+	b.Records, b.HighestSource = Unseen(got.Records, w.highest)
+	if err := w.bury(ctx, &b); err != nil {
+		return err
+	}
+	var retry broker.Backoff
+	for len(b.Records) > 0 {
+		err := w.handler.Handle(ctx, b)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil || errors.Is(err, ErrReassign) || errors.Is(err, ErrRejoin) {
+			return err
+		}
+		var reject *RejectError
+		if errors.As(err, &reject) && w.cfg.DeadLetters != nil && w.reject(ctx, &b, reject) {
+			continue
+		}
+		w.log.Error("handling failed, trying again", "error", err, "offset", b.Records[0].Offset)
+		if err := retry.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	// Only ever together: they are committed as one.
+	w.next, w.highest = b.Next, b.HighestSource
+	return nil
+}
+
+// bury moves the unreadable records to the dead letters.
+func (w *worker) bury(ctx context.Context, b *Batch) error {
+	if w.cfg.DeadLetters == nil {
+		return nil
+	}
+	kept := b.Records[:0]
+	for _, r := range b.Records {
+		var unreadable *event.DecodeError
+		if !errors.As(r.Err, &unreadable) {
+			kept = append(kept, r)
+			continue
+		}
+		if err := w.deadLetter(ctx, r, unreadable.Reason, unreadable.Detail); err != nil {
+			return err
+		}
+	}
+	b.Records = kept
+	return nil
+}
+
+// reject moves a record that the handler won't take; false where the batch has
+// no such record.
+func (w *worker) reject(ctx context.Context, b *Batch, e *RejectError) bool {
+	for i, r := range b.Records {
+		if r.Offset != e.Offset {
+			continue
+		}
+		if w.deadLetter(ctx, r, e.Reason, e.Detail) != nil {
+			return false
+		}
+		b.Records = append(b.Records[:i:i], b.Records[i+1:]...)
+		return true
+	}
+	return false
+}
+
+// deadLetter returns once the record is acknowledged: the partition waits while
+// the dead letters' topic refuses.
+func (w *worker) deadLetter(ctx context.Context, r event.Record, reason event.Reason, detail string) error {
+	var retry broker.Backoff
+	for {
+		_, err := w.cfg.DeadLetters.PublishTo(ctx, 0, event.DeadLetter(r, reason, detail))
+		if err == nil {
+			w.log.Warn("dead letter", "offset", r.Offset, "last_offset", r.LastOffset, "reason", string(reason), "detail", detail)
+			return nil
+		}
+		if ctx.Err() != nil || errors.Is(err, producer.ErrClosed) {
+			return err
+		}
+		w.log.Error("the dead letters' topic refuses, trying again", "error", err, "offset", r.Offset)
+		if err := retry.Wait(ctx); err != nil {
+			return err
+		}
+	}
+}
