@@ -56,7 +56,13 @@ var kafkaEnvironment = map[string]string{
 }
 
 func kafkaContainer(ctx context.Context, s *set, advertise string) (*server, error) {
-	return kafkaNode(ctx, s, advertise, "localhost")
+	if !s.alone {
+		return kafkaNode(ctx, s, advertise, "localhost")
+	}
+	// One that is killed and started again is let in only when its former self counts as dead: after 9 s otherwise.
+	return kafkaNode(ctx, s, advertise, "localhost", testcontainers.WithEnv(map[string]string{
+		"KAFKA_BROKER_SESSION_TIMEOUT_MS": "3000", "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
+	}))
 }
 
 // kafkaNode starts a broker. Its clients reach it at advertise (empty: at the mapped port), the other brokers at peer.

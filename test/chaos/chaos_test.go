@@ -28,7 +28,8 @@ func TestChaos(t *testing.T) {
 		results = append(results, got)
 		t.Logf("round %d, %s (%.0f s)", n, got, time.Since(began).Seconds())
 		if !got.ok() {
-			t.Errorf("round %d broke a promise; to see it again: make chaos SEED=%d FROM=%d ROUNDS=1 KINDS='%s'", n, seed, n, *only)
+			t.Errorf("round %d broke a promise; to see it again: make chaos ROUNDS=1 TESTFLAGS=\"-v -seed %d -from %d -rate %v -kinds '%s'\"",
+				n, seed, n, *rate, *only)
 		}
 	}
 	w.publish(fmt.Sprintf("%d rounds, seed %d, %.0f people a second", *rounds, seed, *rate), table(results))

@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"strconv"
@@ -18,7 +19,8 @@ import (
 )
 
 var (
-	busy   = flag.Float64("busy", 5000, "people who arrive each second while Redis is emptied")
+	busy   = flag.Float64("busy", 5000, "claims each second while Redis is emptied")
+	people = flag.Float64("people", 500, "how many of them come through the gateways; upstream systems write the others into the log")
 	before = flag.Int("before", 100_000, "grants that the emptied coupon has by then")
 )
 
@@ -29,17 +31,31 @@ var (
 // nobody asks.
 func TestFlushall(t *testing.T) {
 	w := newWorld(t, coupontest.StartAlone(t))
-	const coupon, room = "tea", 10_000_000
-	process.Must(t, w.people, "coupon", "put", coupon, "--limit", strconv.Itoa(room))
-	w.grantMany(coupon, *before)
+	const coupon, room, crowded = "tea", 10_000_000, 12 * time.Second
+	w.define(coupon, fmt.Sprintf(`{"limit":%d}`, room))
+	upstream, err := producer.New(producer.Config{Client: w.kafka, Topic: w.kafka.Config().Topic(event.TopicRequests)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upstream.Close(context.Background())
+	claims := &claims{producer: upstream, coupon: coupon}
+	if err := claims.write(t.Context(), *before); err != nil {
+		t.Fatal(err)
+	}
+	w.granted(coupon, *before)
 
-	many := &crowd{coupon, process.StartLoad(t, w.people, "--coupon", coupon, "--rate", fmt.Sprint(*busy), "--duration", "12s", "--give-up", giveUp.String()), true}
+	many := &crowd{coupon, process.StartLoad(t, w.people, "--coupon", coupon, "--rate", fmt.Sprint(*people), "--duration", crowded.String(), "--give-up", giveUp.String()), true}
+	wrote := make(chan error, 1)
+	go func() { wrote <- claims.keepOn(t.Context(), *busy-*people, crowded) }()
 	c := &crowds{w: w, all: []*crowd{many}, probes: []string{coupon}, changed: make(chan struct{})}
 	close(c.changed)
 	w.pause(time.Now().Add(5 * time.Second))
 	struck := time.Now()
 	flushed(w, 0)
 	c.end()
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
 	told := w.answers(c)
 	got := result{Kind: "FLUSHALL under load"}
 	got.Recovery, got.Silence = recovery(told.probes, struck)
@@ -56,36 +72,64 @@ func TestFlushall(t *testing.T) {
 		}
 	}
 	w.publish("Timed: Redis is emptied", figures(
-		figure{fmt.Sprintf("FLUSHALL during %.0f claims/s on one coupon with %d grants: claims go on within", *busy, *before), "5 s", seconds(got.Recovery)},
+		figure{fmt.Sprintf("FLUSHALL during %.0f claims/s on one coupon with %d grants (%.0f/s through the gateways): claims go on within", *busy, *before, *people), "5 s", seconds(got.Recovery)},
 		figure{fmt.Sprintf("FLUSHALL without traffic, %d grants: rebuilt within", quiet.Granted), "3 s", seconds(quiet.Recovery)},
 		figure{"differences and breaches", "0", strconv.Itoa(got.Differences + quiet.Differences + len(got.found) + len(quiet.found))},
 	))
 }
 
-// grantMany lets so many people have the coupon, by requests that are written into the log at once.
-func (w *world) grantMany(coupon string, n int) {
-	w.t.Helper()
-	p, err := producer.New(producer.Config{Client: w.kafka, Topic: w.kafka.Config().Topic(event.TopicRequests)})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer p.Close(w.t.Context())
-	for from := 0; from < n; from += 10_000 {
-		messages := make([]event.Message, min(10_000, n-from))
+// claims are those of an upstream system, which writes them into the log itself: each of another person.
+type claims struct {
+	producer *producer.Producer
+	coupon   string
+	written  int
+}
+
+// write writes so many more, and returns when the log has them.
+func (c *claims) write(ctx context.Context, n int) error {
+	for end := c.written + n; c.written < end; {
+		messages := make([]event.Message, min(10_000, end-c.written))
 		for i := range messages {
-			claim := event.ClaimRequested{CouponID: coupon, UserID: fmt.Sprintf("before-%07d", from+i)}
-			if messages[i], err = claim.Message(event.Meta{Source: "/firstcome/gateway"}); err != nil {
-				w.t.Fatal(err)
+			claim := event.ClaimRequested{CouponID: c.coupon, UserID: fmt.Sprintf("upstream-%08d", c.written+i)}
+			var err error
+			if messages[i], err = claim.Message(event.Meta{Source: "/upstream"}); err != nil {
+				return err
 			}
 		}
-		if _, err := p.PublishTo(w.t.Context(), event.Partition(coupon, partitions), messages...); err != nil {
-			w.t.Fatal(err)
+		if _, err := c.producer.PublishTo(ctx, event.Partition(c.coupon, partitions), messages...); err != nil {
+			return err
+		}
+		c.written += len(messages)
+	}
+	return nil
+}
+
+// keepOn writes so many a second, for so long: what is due is written, however long the log took for what was before.
+func (c *claims) keepOn(ctx context.Context, rate float64, long time.Duration) error {
+	began, before := time.Now(), c.written
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for passed := time.Duration(0); passed < long; passed = time.Since(began) {
+		due := int(rate*passed.Seconds()) - (c.written - before)
+		if err := c.write(ctx, due); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
+	return nil
+}
+
+// granted waits until so many of a coupon are.
+func (w *world) granted(coupon string, n int) {
+	w.t.Helper()
 	process.Eventually(w.t, func() bool {
 		_, body := process.Get(w.t, w.gateways[0].Public+"/v1/coupons/"+coupon, "")
 		return strings.Contains(body, fmt.Sprintf(`"granted":%d,`, n))
-	}, func() string { return fmt.Sprintf("%d are not granted", n) })
+	}, func() string { return fmt.Sprintf("%d of %s are not granted", n, coupon) })
 }
 
 // One of two issuers stands still for 30 s: the other takes over, and the first steps down when it wakes, with one line.
