@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -87,6 +88,8 @@ func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context
 		return fmt.Errorf("joining group %s: %w", cfg.GroupID, err)
 	}
 	defer group.Close() // leaves, once all goroutines have returned
+	var leaving sync.WaitGroup
+	defer leaving.Wait()
 	var last *tenure
 	for {
 		generation, err := group.Next(ctx)
@@ -99,6 +102,11 @@ func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context
 			// Each try ends here, at most four a second: a coordinator that is
 			// loading says [14], [15] or [16] for a while.
 			cfg.Log.Warn("joining the group failed, trying again", "error", err)
+			if last != nil && !errors.Is(err, kafka.RebalanceInProgress) { // which goes on as the same member
+				gone := last
+				leaving.Go(func() { gone.leave(ctx) })
+				last = nil
+			}
 		default:
 			last = own(ctx, cfg, generation, run)
 		}
@@ -129,7 +137,7 @@ func waitForTopic(ctx context.Context, cfg GroupConfig) error {
 
 // own starts the goroutines of one generation.
 func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(context.Context, *Assignment) error) *tenure {
-	t := &tenure{log: cfg.Log, session: cfg.SessionTimeout, seen: time.Now()}
+	t := &tenure{client: cfg.Client, group: cfg.GroupID, memberID: g.MemberID, log: cfg.Log, session: cfg.SessionTimeout, seen: time.Now()}
 	g.Start(func(ended context.Context) { t.watch(ended, cfg.Heartbeat) })
 	partitions := g.Assignments[cfg.Topic]
 	cfg.Log.Info("joined the group", "generation", g.ID, "partitions", len(partitions))

@@ -6,13 +6,20 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/firstcome/firstcome/pkg/broker"
 )
 
 // tenure is the ownership of partitions during one generation of the group.
 type tenure struct {
-	log     *slog.Logger
-	session time.Duration // longer than that without a sign, and the group goes on without us
-	told    sync.Once
+	client   *broker.Client
+	group    string
+	memberID string
+	log      *slog.Logger
+	session  time.Duration // longer than that without a sign, and the group goes on without us
+	told     sync.Once
 
 	mu    sync.Mutex
 	seen  time.Time     // when this process was last known to run
@@ -23,6 +30,25 @@ type tenure struct {
 // whomever it is noticed first, an owner, the group, or our own clock.
 func (t *tenure) stepDown(why error) {
 	t.told.Do(func() { t.log.Warn("stepped down, joining the group again", "error", why) })
+}
+
+// leave tells the group that this tenure's member is gone, as soon as it can be
+// told. Kafka-go joins as another member after a lost connection, and tells of
+// the one before only while that connection holds: the group would wait for it
+// until its session ends, and nobody would own its partitions.
+func (t *tenure) leave(ctx context.Context) {
+	var retry broker.Backoff
+	for {
+		res, err := t.client.Kafka().LeaveGroup(ctx, &kafka.LeaveGroupRequest{
+			GroupID: t.group, Members: []kafka.LeaveGroupRequestMember{{ID: t.memberID}},
+		})
+		if err == nil {
+			err = res.Error
+		}
+		if !broker.Retriable(err) || retry.Wait(ctx) != nil { // it is gone, or was not known any more
+			return
+		}
+	}
 }
 
 // watch returns, which ends the generation, when the process has stood still

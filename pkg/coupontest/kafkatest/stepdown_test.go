@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 
@@ -126,4 +127,50 @@ func (p place) expel(ctx context.Context) error {
 		return err
 	}
 	return left.Error
+}
+
+// A member that lost its connections joins as another. It does not wait for the one that it was, whose session would last
+// for longer than this test.
+func TestRunGroup_joinsAgainWithoutWaitingForItself(t *testing.T) {
+	t.Parallel()
+	p, rough := newPlace(t, 2, nil).roughly(t)
+	var log logged
+	cfg := p.groupConfig()
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	cfg.SessionTimeout, cfg.RebalanceTimeout = 2*time.Minute, 2*time.Minute
+	ctx, leave := context.WithCancel(soon(t))
+	done := make(chan error, 1)
+	owned := make(chan int32, 8)
+	go func() {
+		done <- consumer.RunGroup(ctx, cfg, func(_ context.Context, a *consumer.Assignment) error {
+			owned <- a.Partition()
+			return nil
+		})
+	}()
+	for tenure := range 2 {
+		for range 2 {
+			select {
+			case <-owned:
+			case <-ctx.Done():
+				t.Fatalf("it owns nothing, the time of %d before: %q", tenure, log.warnings())
+			}
+		}
+		if tenure == 0 {
+			known := len(log.warnings())
+			rough.one.Store(1) // every read and write fails
+			if err := eventually(ctx, func() error {
+				if len(log.warnings()) == known {
+					return errors.New("it does not notice that Kafka is away")
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			rough.one.Store(0)
+		}
+	}
+	leave()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
