@@ -91,6 +91,7 @@ func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context
 	var leaving sync.WaitGroup
 	defer leaving.Wait()
 	var last *tenure
+	joined := func() {}
 	for {
 		generation, err := group.Next(ctx)
 		switch {
@@ -104,10 +105,12 @@ func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context
 			cfg.Log.Warn("joining the group failed, trying again", "error", err)
 			if last != nil && !errors.Is(err, kafka.RebalanceInProgress) { // which goes on as the same member
 				gone := last
-				leaving.Go(func() { gone.leave(ctx) })
-				last = nil
+				until, cancel := context.WithCancel(ctx)
+				leaving.Go(func() { gone.leave(until) })
+				last, joined = nil, cancel
 			}
 		default:
+			joined()
 			last = own(ctx, cfg, generation, run)
 		}
 	}

@@ -32,22 +32,18 @@ func (t *tenure) stepDown(why error) {
 	t.told.Do(func() { t.log.Warn("stepped down, joining the group again", "error", why) })
 }
 
-// leave tells the group that this tenure's member is gone, as soon as it can be
-// told. Kafka-go joins as another member after a lost connection, and tells of
-// the one before only while that connection holds: the group would wait for it
-// until its session ends, and nobody would own its partitions.
+// leave tells the group that this tenure's member is gone, again and again
+// until ctx ends, which is when we have joined as another. Kafka-go tells only
+// while the connection holds that was lost, and the group would wait for the
+// old member until its session ends: nobody would own its partitions. Once is
+// not enough, since a coordinator that has just begun may forget it.
 func (t *tenure) leave(ctx context.Context) {
 	var retry broker.Backoff
-	for {
-		res, err := t.client.Kafka().LeaveGroup(ctx, &kafka.LeaveGroupRequest{
+	for ctx.Err() == nil {
+		_, _ = t.client.Kafka().LeaveGroup(ctx, &kafka.LeaveGroupRequest{
 			GroupID: t.group, Members: []kafka.LeaveGroupRequestMember{{ID: t.memberID}},
 		})
-		if err == nil {
-			err = res.Error
-		}
-		if !broker.Retriable(err) || retry.Wait(ctx) != nil { // it is gone, or was not known any more
-			return
-		}
+		_ = retry.Wait(ctx)
 	}
 }
 
