@@ -14,6 +14,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/pkg/producer"
 )
 
 // alone gives servers to break; attached ones can't be broken, and that is said.
@@ -163,6 +164,47 @@ func TestPause(t *testing.T) {
 				t.Errorf("after it: %v", err)
 			}
 		})
+	}
+}
+
+// Kafka refuses what an ACL denies, and lets everybody do what none is about.
+func TestStartAlone_KafkaObeysACLs(t *testing.T) {
+	s := alone(t, coupontest.Kafka)
+	if s.Kind == "embedded" {
+		return // kfake knows none
+	}
+	s.CreateTopics(t, 1)
+	client := s.Kafka(t)
+	topic := client.Config().Topic(event.TopicGrants)
+	publish := func(topic string) error {
+		p, err := producer.New(producer.Config{Client: client, Topic: topic})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close(t.Context())
+		_, err = p.PublishTo(t.Context(), 0, event.Message{Value: []byte("x")})
+		return err
+	}
+	if err := publish(topic); err != nil {
+		t.Fatal(err)
+	}
+	deny := kafka.ACLEntry{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ResourcePatternType: kafka.PatternTypeLiteral,
+		Principal: "User:*", Host: "*", Operation: kafka.ACLOperationTypeWrite, PermissionType: kafka.ACLPermissionTypeDeny,
+	}
+	if res, err := client.Kafka().CreateACLs(t.Context(), &kafka.CreateACLsRequest{ACLs: []kafka.ACLEntry{deny}}); err != nil || errors.Join(res.Errors...) != nil {
+		t.Fatal(err, res)
+	}
+	var backoff broker.Backoff
+	err := publish(topic)
+	for err == nil && backoff.Wait(t.Context()) == nil && backoff.Tries() < 50 { // an ACL counts a moment later
+		err = publish(topic)
+	}
+	if !errors.Is(err, kafka.TopicAuthorizationFailed) {
+		t.Errorf("what is denied: %v", err)
+	}
+	if err := publish(client.Config().Topic(event.TopicRequests)); err != nil {
+		t.Errorf("another topic: %v", err)
 	}
 }
 

@@ -59,9 +59,11 @@ func kafkaContainer(ctx context.Context, s *set, advertise string) (*server, err
 	if !s.alone {
 		return kafkaNode(ctx, s, advertise, "localhost")
 	}
-	// One that is killed and started again is let in only when its former self counts as dead: after 9 s otherwise.
 	return kafkaNode(ctx, s, advertise, "localhost", testcontainers.WithEnv(map[string]string{
+		// One that is killed and started again is let in only when its former self counts as dead: after 9 s otherwise.
 		"KAFKA_BROKER_SESSION_TIMEOUT_MS": "3000", "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
+		// So that a test can take a right away, and a topic refuses writes.
+		"KAFKA_AUTHORIZER_CLASS_NAME": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND": "true",
 	}))
 }
 

@@ -50,7 +50,8 @@ func Start(t testing.TB, needs ...Need) *Servers {
 }
 
 // StartAlone gives the test servers of its own, which it may kill, restart and pause. They are reached through a proxy, so
-// that their addresses stay the same.
+// that their addresses stay the same. In containers Kafka obeys ACLs, which it has none of at first, and Redis has a disk
+// (see Kill).
 func StartAlone(t testing.TB, needs ...Need) *Servers {
 	t.Helper()
 	return startAlone(t, 0, needs)

@@ -3,6 +3,8 @@
 package chaos
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -23,7 +25,7 @@ var faults = map[string]fault{
 	"ledger killed":                  func(w *world, chance uint64) func() { return w.killOne(w.ledgers, chance) },
 	"Kafka killed":                   func(w *world, _ uint64) func() { return w.killServer(coupontest.Kafka) },
 	"Postgres killed":                func(w *world, _ uint64) func() { return w.killServer(coupontest.Postgres) },
-	"Redis killed, with AOF":         func(w *world, _ uint64) func() { return w.killServer(coupontest.Redis) },
+	"Redis killed, with AOF":         redisKept,
 	"Redis killed, comes back empty": redisEmptied,
 	"Redis from an old RDB":          redisRewound,
 	"FLUSHALL under load":            flushed,
@@ -54,24 +56,39 @@ func (w *world) killServer(n coupontest.Need) func() {
 	return func() { w.servers.Restart(w.t, n) }
 }
 
-func redisEmptied(w *world, _ uint64) func() {
-	w.keep("appendonly", "no", "dbfilename", "none.rdb")
-	return w.killedWithoutFile()
-}
-
-// redisRewound brings Redis back as it was: in the round before, or at the beginning of one up to four rounds ago. Each
-// round saves one.
-func redisRewound(w *world, chance uint64) func() {
-	saved := min(w.saved, snapshots)
-	w.keep("appendonly", "no", "dbfilename", snapshotName(w.saved-int(chance%uint64(saved))))
-	return w.killedWithoutFile()
-}
-
-// killedWithoutFile kills a Redis whose append-only file is off, and begins a new one once it is back.
-func (w *world) killedWithoutFile() func() {
+// redisKept comes back with its append-only file.
+func redisKept(w *world, _ uint64) func() {
+	before := w.disk("aof_current_size")
 	restart := w.killServer(coupontest.Redis)
 	return func() {
 		restart()
+		if after := w.disk("aof_current_size"); after < before {
+			w.t.Errorf("Redis had %d bytes on its disk, and comes back with %d", before, after)
+		}
+	}
+}
+
+func redisEmptied(w *world, _ uint64) func() {
+	w.keep("appendonly", "no", "dbfilename", "none.rdb")
+	return w.killedWithoutFile(0)
+}
+
+// redisRewound brings Redis back as it was at the beginning of this round, or of one of the four before. Each saves one.
+func redisRewound(w *world, chance uint64) func() {
+	number := len(w.saved) - int(chance%uint64(min(len(w.saved), snapshots)))
+	w.keep("appendonly", "no", "dbfilename", snapshotName(number))
+	return w.killedWithoutFile(w.saved[number-1])
+}
+
+// killedWithoutFile kills a Redis whose append-only file is off, and begins a new one once it is back. want is how many
+// keys its snapshot has, of which some may have expired.
+func (w *world) killedWithoutFile(want int64) func() {
+	restart := w.killServer(coupontest.Redis)
+	return func() {
+		restart()
+		if loaded := w.disk("rdb_last_load_keys_loaded"); loaded > want || loaded == 0 && want > 0 {
+			w.t.Errorf("Redis comes back with %d keys of a snapshot of %d", loaded, want)
+		}
 		w.keep("appendonly", "yes")
 	}
 }
@@ -84,8 +101,8 @@ func snapshotName(number int) string { return fmt.Sprintf("snapshot-%d.rdb", num
 // save keeps Redis as it is for a later round, or for this one.
 func (w *world) save() {
 	w.t.Helper()
-	w.saved++
-	w.keep("dbfilename", snapshotName(w.saved))
+	w.saved = append(w.saved, w.redis.DBSize(w.t.Context()).Val())
+	w.keep("dbfilename", snapshotName(len(w.saved)))
 	if err := w.redis.Save(w.t.Context()).Err(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -113,27 +130,59 @@ func issuerRemoved(w *world, chance uint64) func() {
 	return func() { w.issuers[i] = w.start("issuer") }
 }
 
-// journalRefuses asks for two in-sync replicas of a journal that has one.
+// journalRefuses takes the right to write into the journal away. (A min.insync.replicas above what there is would refuse
+// nothing: Kafka counts at most as many as a partition has replicas. On three brokers TestBrokers does it so.)
 func journalRefuses(w *world, _ uint64) func() {
-	w.journalNeeds("2")
-	return func() { w.journalNeeds("1") }
+	all := kafka.ACLEntry{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: w.kafka.Config().Topic(event.TopicGrants), ResourcePatternType: kafka.PatternTypeLiteral,
+		Principal: "User:*", Host: "*", Operation: kafka.ACLOperationTypeAll, PermissionType: kafka.ACLPermissionTypeAllow,
+	}
+	writing := all
+	writing.Operation, writing.PermissionType = kafka.ACLOperationTypeWrite, kafka.ACLPermissionTypeDeny
+	w.insist("the right to write into the journal cannot be taken away", func(ctx context.Context) error {
+		res, err := w.kafka.Kafka().CreateACLs(ctx, &kafka.CreateACLsRequest{ACLs: []kafka.ACLEntry{all, writing}})
+		if err != nil {
+			return err
+		}
+		return errors.Join(res.Errors...)
+	})
+	return func() {
+		if w.strikes == 1 {
+			w.waitsForJournal()
+		}
+		w.insist("the right to write into the journal cannot be given back", func(ctx context.Context) error {
+			res, err := w.kafka.Kafka().DeleteACLs(ctx, &kafka.DeleteACLsRequest{Filters: []kafka.DeleteACLsFilter{{
+				ResourceTypeFilter: all.ResourceType, ResourceNameFilter: all.ResourceName, ResourcePatternTypeFilter: all.ResourcePatternType,
+				Operation: kafka.ACLOperationTypeAny, PermissionType: kafka.ACLPermissionTypeAny,
+			}}})
+			if err != nil {
+				return err
+			}
+			return res.Results[0].Error
+		})
+	}
 }
 
-func (w *world) journalNeeds(replicas string) {
+// waitsForJournal sees that something was decided and is not in the journal: it does refuse.
+func (w *world) waitsForJournal() {
+	w.t.Helper()
+	process.Eventually(w.t, func() bool {
+		waiting := 0.0
+		for _, p := range w.issuers {
+			waiting += max(0, p.Metric(w.t, "coupon_issuer_outbox_facts"))
+		}
+		return waiting > 0
+	}, func() string { return "nothing waits for a journal that refuses writes" })
+}
+
+// insist tries until Kafka takes an order: it may be another fault's victim.
+func (w *world) insist(otherwise string, order func(context.Context) error) {
 	w.t.Helper()
 	var last error
 	process.Eventually(w.t, func() bool {
-		res, err := w.kafka.Kafka().IncrementalAlterConfigs(w.t.Context(), &kafka.IncrementalAlterConfigsRequest{
-			Resources: []kafka.IncrementalAlterConfigsRequestResource{{
-				ResourceType: kafka.ResourceTypeTopic, ResourceName: w.kafka.Config().Topic(event.TopicGrants),
-				Configs: []kafka.IncrementalAlterConfigsRequestConfig{{Name: "min.insync.replicas", Value: replicas, ConfigOperation: kafka.ConfigOperationSet}},
-			}},
-		})
-		if last = err; err == nil {
-			last = res.Resources[0].Error
-		}
+		last = order(w.t.Context())
 		return last == nil
-	}, func() string { return fmt.Sprintf("min.insync.replicas of the journal cannot be set: %v", last) })
+	}, func() string { return fmt.Sprintf("%s: %v", otherwise, last) })
 }
 
 // A blow is a fault of a round that has struck, or is going to.
@@ -148,6 +197,7 @@ func (w *world) strikeAll(r round, began time.Time) (struck time.Time, down time
 	w.t.Helper()
 	w.pause(began.Add(r.Moment))
 	struck = time.Now()
+	w.strikes = len(r.Strikes)
 	var blows []blow
 	for i, s := range r.Strikes {
 		blows = append(blows, blow{s, faults[s.Name](w, r.Chance>>(8*i))})

@@ -37,8 +37,9 @@ type world struct {
 	kafka   *broker.Client
 	redis   *redis.Client
 	witness *witness
-	saved   int // snapshots of Redis, so far
-	started int // processes, so far
+	saved   []int64 // keys in each snapshot of Redis, so far
+	strikes int     // faults at once, in this round
+	started int     // processes, so far
 }
 
 // newWorld starts two of each service on servers that it may break.
@@ -123,6 +124,21 @@ func (w *world) keep(pairs ...string) {
 	process.Eventually(w.t, func() bool { // an append-only file is begun in the background
 		return strings.Contains(w.redis.Info(ctx, "persistence").Val(), "aof_rewrite_in_progress:0")
 	}, func() string { return "Redis does not get its append-only file" })
+}
+
+// disk is a number that Redis tells about its disk.
+func (w *world) disk(field string) (n int64) {
+	w.t.Helper()
+	for line := range strings.Lines(w.redis.Info(w.t.Context(), "persistence").Val()) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			if _, err := fmt.Sscan(value, &n); err != nil {
+				w.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	w.t.Fatalf("Redis does not tell its %s", field)
+	return 0
 }
 
 // pause lets a part of a plan's time go by.
