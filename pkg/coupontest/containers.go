@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/redis/go-redis/v9"
 	"github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
 	tcpostgres "github.com/testcontainers/testcontainers-go/modules/postgres"
@@ -99,8 +100,9 @@ func redisContainer(ctx context.Context, s *set, _ string) (*server, error) {
 		return nil, failed(ctx, c, err)
 	}
 	srv, err := containerServer(ctx, c, "6379/tcp", func(ctx context.Context, hostport string) error {
-		_, err := redisVersion(ctx, hostport)
-		return err
+		client := redis.NewClient(&redis.Options{Addr: hostport})
+		defer client.Close()
+		return client.Ping(ctx).Err() // which, other than INFO, waits until it has read its disk
 	})
 	if err != nil {
 		return nil, failed(ctx, c, err)
