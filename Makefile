@@ -8,7 +8,7 @@ FIRSTCOME := bin/firstcome
 .PHONY: help run demo test test-embedded test-containers test-interop build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed nightly images images-prebuilt clean FORCE
 
 SEEDS ?= 20000
-CHAOS = COUPONTEST_SERVERS=containers go test -count=1 -timeout 4h -tags chaos ./test/chaos
+CHAOS = COUPONTEST_SERVERS=containers go test -v -count=1 -timeout 4h -tags chaos ./test/chaos
 ROUNDS ?= 100
 FUZZTIME ?= 30s
 
