@@ -53,7 +53,7 @@ func (r *replies) answer(cmd redis.Cmder) {
 func replying(t testing.TB, text string) *Store {
 	var list []any
 	if json.Unmarshal([]byte(text), &list) != nil || len(list) == 0 {
-		t.Skip("no list")
+		t.Fatalf("%s is no list", text)
 	}
 	client := redis.NewClient(&redis.Options{})
 	t.Cleanup(func() { _ = client.Close() })
@@ -176,6 +176,10 @@ func FuzzStore_Replies(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		var list []any
+		if json.Unmarshal([]byte(text), &list) != nil || len(list) == 0 {
+			return
+		}
 		ctx := context.Background()
 		if a := replying(t, text).Decide(ctx, someBatch())[0]; a.Err == nil {
 			if want := written(a); asText(text) != want {
