@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,13 +138,13 @@ func TestLoad_Rate(t *testing.T) {
 	}
 }
 
-// gateway answers by path and remembers what it was asked.
-func gateway(t *testing.T, answers map[string]string) (env map[string]string, asked *[]string) {
-	asked = new([]string)
+// gateway answers by path, and tells what it was asked last.
+func gateway(t *testing.T, answers map[string]string) (env map[string]string, asked func() string) {
+	var last atomic.Value
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		request := r.Method + " " + r.URL.Path
-		*asked = append(*asked, strings.TrimSpace(fmt.Sprintf("%s %s %s", request, r.Header.Get("Authorization"), body)))
+		last.Store(strings.TrimSpace(fmt.Sprintf("%s %s %s", request, r.Header.Get("Authorization"), body)))
 		status, answer, _ := strings.Cut(answers[request], " ")
 		code := http.StatusNotFound
 		if answer != "" {
@@ -153,7 +154,7 @@ func gateway(t *testing.T, answers map[string]string) (env map[string]string, as
 		_, _ = io.WriteString(w, answer)
 	}))
 	t.Cleanup(server.Close)
-	return map[string]string{"GATEWAY_URL": server.URL, "ADMIN_TOKEN": "boss", "CLAIM_TOKEN": "shop"}, asked
+	return map[string]string{"GATEWAY_URL": server.URL, "ADMIN_TOKEN": "boss", "CLAIM_TOKEN": "shop"}, func() string { return last.Load().(string) }
 }
 
 const tea = `{"coupon_id":"tea","limit":1000,"granted":3,"remaining":997,"status":"open","window":"none","current_window":"","time_zone":"UTC","opens_at":"2026-11-22T10:00:00.000Z"}`
@@ -186,7 +187,7 @@ func TestCoupon(t *testing.T) {
 		if got != c.want {
 			t.Errorf("firstcome %s: got %+v\nwant %+v", c.args, got, c.want)
 		}
-		if last := (*asked)[len(*asked)-1]; last != c.ask {
+		if last := asked(); last != c.ask {
 			t.Errorf("firstcome %s asked %q, want %q", c.args, last, c.ask)
 		}
 	}
@@ -235,7 +236,7 @@ func TestClaim(t *testing.T) {
 		if got := run(t, env, strings.Fields(c.args)...); got != c.want {
 			t.Errorf("firstcome %s: got %+v\nwant %+v", c.args, got, c.want)
 		}
-		if last := (*asked)[len(*asked)-1]; c.ask != "" && last != c.ask {
+		if last := asked(); c.ask != "" && last != c.ask {
 			t.Errorf("firstcome %s asked %q, want %q", c.args, last, c.ask)
 		}
 	}
