@@ -24,11 +24,12 @@ func newObserver(m *metrics, waiting *lifecycle.Waiting) *observer {
 func (o *observer) Stuck(partition int32, why error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if done := o.stuck[partition]; done != nil {
-		done()
-		delete(o.stuck, partition)
-	}
+	before := o.stuck[partition]
+	delete(o.stuck, partition)
 	if why != nil {
 		o.stuck[partition] = o.waiting.For(fmt.Sprintf("partition %d: %v", partition, why))
+	}
+	if before != nil {
+		before() // after the new one is there: nobody sees the list empty in between
 	}
 }

@@ -131,7 +131,9 @@ func (s *Store) place(ctx context.Context, partition int32) (posting.Place, erro
 
 // Write is posting.Store's.
 func (s *Store) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
-	_, refused, era, err := s.begin(ctx, b)
+	s.mu.Lock()
+	_, refused, era, err := s.try(ctx, b)
+	s.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -149,12 +151,6 @@ func (s *Store) Write(ctx context.Context, b posting.Batch, settle func(context.
 	}
 	s.now = after
 	return nil
-}
-
-func (s *Store) begin(ctx context.Context, b posting.Batch) (after tables, refused posting.Refused, era int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.try(ctx, b)
 }
 
 // try writes a batch into a copy of the tables.
