@@ -200,6 +200,24 @@ func TestEventStream_Pace(t *testing.T) {
 	})
 }
 
+// What somebody is woken for comes before what could be said besides.
+func TestEventStream_WokenFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		woken := make(chan struct{}, 1)
+		time.AfterFunc(time.Second/2, func() { wake(woken) })
+		w, err := pumpOnTape(t.Context(), woken, func(hit bool) ([]message, bool) {
+			if hit {
+				return one("answer"), true
+			}
+			return one("position"), false
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		w.want(t, "0: retry: 1000", "0: event: e data: position", "1: event: e data: answer")
+	})
+}
+
 // Without news there is a comment each 15 s.
 func TestEventStream_Heartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

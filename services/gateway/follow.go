@@ -87,7 +87,10 @@ func (f *follower) news(v verdict.Verdict) (messages []message, over bool) {
 	case fcfs.Retired:
 		return nil, true
 	case fcfs.None:
-		if v.Position = min(v.Position, f.l.Position(f.t)); f.told > 0 && v.Position >= f.told {
+		if progress := f.l.Latest(f.t.Partition); progress < f.t.Offset { // else the answer is about to be read
+			v.Position = min(v.Position, f.t.Offset-progress)
+		}
+		if f.told > 0 && v.Position >= f.told {
 			return nil, false
 		}
 		f.told = v.Position

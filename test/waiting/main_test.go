@@ -1,5 +1,5 @@
 // Package waiting measures what people who wait cost a gateway, and how long the last of them waits for an answer that is
-// there: a gateway and an issuer as processes, and a crowd that connects over HTTP/1.1 or HTTP/2.
+// there when all are woken at once: a gateway and an issuer as processes, and a crowd over HTTP/1.1 or HTTP/2.
 //
 //	go test -count=1 -v ./test/waiting -http1 15000 -http2 50000
 //
