@@ -91,6 +91,9 @@ func TestWaiting_InTurn(t *testing.T) {
 	l.Until("granted")
 	people.Wait()
 	waited.is(t, 409, "sold-out")
+	if n := len(turns); n != 0 {
+		t.Errorf("%d turns are not given back", n)
+	}
 	if brief.is(t, 202, "").header.Get("Preference-Applied") != "wait=3" {
 		t.Errorf("answered %v", brief.header)
 	}
