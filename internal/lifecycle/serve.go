@@ -54,6 +54,8 @@ func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler, drain time.
 		ReadTimeout:       requestTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		Protocols:         protocols(),
+		HTTP2:             http2Config(),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
 	served := make(chan error, 1)

@@ -189,11 +189,14 @@ func (a *answer) Write(b []byte) (int, error) {
 }
 
 // Flush is for streams that ask for an http.Flusher.
-func (a *answer) Flush() {
+func (a *answer) Flush() { _ = a.FlushError() }
+
+// FlushError is what http.ResponseController asks for: a stream has to learn that nobody takes what it writes.
+func (a *answer) FlushError() error {
 	if a.code == 0 {
 		a.code = http.StatusOK
 	}
-	_ = http.NewResponseController(a.ResponseWriter).Flush()
+	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
 // Unwrap is for http.ResponseController.

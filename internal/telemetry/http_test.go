@@ -223,6 +223,22 @@ func TestHTTP_streams(t *testing.T) {
 	close(received)
 }
 
+// A stream learns that what it writes does not get through.
+func TestHTTP_flushFails(t *testing.T) {
+	var got error
+	h := HTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		got = http.NewResponseController(w).Flush()
+	}), slog.New(slog.DiscardHandler), NewHTTPMetrics(prometheus.NewRegistry(), "test"))
+	h.ServeHTTP(&deaf{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
+	if !errors.Is(got, io.ErrShortWrite) {
+		t.Errorf("flushing gives %v", got)
+	}
+}
+
+type deaf struct{ http.ResponseWriter }
+
+func (*deaf) FlushError() error { return io.ErrShortWrite }
+
 func TestHTTPMetrics(t *testing.T) {
 	s := newService()
 	s.get("/v1/coupons/spring")

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -103,18 +104,28 @@ func (s *Service) getClaim(w http.ResponseWriter, r *http.Request) error {
 	if t.Partition != event.Partition(t.CouponID, l.Count()) {
 		return problem.New(problem.UnknownClaim, "")
 	}
+	w.Header().Add("Vary", "Accept")
+	if prefersStream(r.Header) {
+		return s.followClaim(w, r, l, t)
+	}
 	v, err := s.look(r.Context(), l, t)
 	if err != nil {
-		return unavailable("the claim is in the log, and its answer cannot be read right now", err)
+		return unreadable(err)
 	}
 	switch v.Outcome {
 	case fcfs.None:
 		w.Header().Set("Retry-After", "1")
 	case fcfs.Retired:
-		return refused(v.Outcome).With("claim_id", id)
+		return retired(id)
 	}
 	return writeJSON(w, http.StatusOK, s.claimBody(l, t, v))
 }
+
+func unreadable(cause error) error {
+	return unavailable("the claim is in the log, and its answer cannot be read right now", cause)
+}
+
+func retired(claimID string) error { return refused(fcfs.Retired).With("claim_id", claimID) }
 
 // look tells what is known about a claim right now.
 func (s *Service) look(ctx context.Context, l *requestsLog, t verdict.Ticket) (verdict.Verdict, error) {
@@ -132,29 +143,42 @@ func (s *Service) look(ctx context.Context, l *requestsLog, t verdict.Ticket) (v
 	return verdict.Judge(t, r, heard), nil
 }
 
+// lookInTurn is look for people who wait. One message may wake tens of thousands of them: of each partition a few look at
+// a time, so that Redis answers the door meanwhile, and that nobody's read waits longer for the others than a read may
+// take.
+func (s *Service) lookInTurn(ctx context.Context, l *requestsLog, t verdict.Ticket) (verdict.Verdict, error) {
+	turn := l.turns[t.Partition]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+		return s.look(ctx, l, t)
+	case <-lifecycle.Draining(ctx):
+		return verdict.Verdict{}, errStopping
+	case <-ctx.Done():
+		return verdict.Verdict{}, ctx.Err()
+	}
+}
+
+var errStopping = errors.New("the gateway is stopping")
+
 // await looks each time that progress has reached the claim, until the answer is final, the time is over, the person has
-// gone or the gateway stops. What it can't read in time is pending, and with an unknown position.
-func (s *Service) await(ctx context.Context, l *requestsLog, t verdict.Ticket, place *waiter, until time.Time) (v verdict.Verdict) {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	for last := false; ; {
+// gone or the gateway stops.
+func (s *Service) await(ctx context.Context, l *requestsLog, t verdict.Ticket, place *waiter, until time.Time) verdict.Verdict {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	for {
 		s.waiters.Wait(place, t.Partition, t.Offset)
-		if last || l.heard[t.Partition].Load() >= t.Offset {
-			if seen, err := s.look(ctx, l, t); err == nil {
-				v = seen
+		if l.heard[t.Partition].Load() >= t.Offset {
+			if v, err := s.lookInTurn(ctx, l, t); err == nil && v.Outcome != fcfs.None {
+				return v
 			}
-		}
-		if last || v.Outcome != fcfs.None {
-			return v
 		}
 		select {
 		case <-place.C:
-		case <-timer.C:
-			last = true
+			continue
 		case <-lifecycle.Draining(ctx):
-			last = true
 		case <-ctx.Done():
-			return v
 		}
+		return verdict.Verdict{Position: l.Position(t)}
 	}
 }

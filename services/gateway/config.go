@@ -32,9 +32,9 @@ type Config struct {
 	// ones, else an id of one is unknown to the other; an id dies with its key. Required.
 	ClaimIDKeys string `env:"CLAIM_ID_KEYS"`
 
-	// MaxWaiters bounds the people who wait with "Prefer: wait" at the same time; further ones get 202 at once. Each costs
-	// about 40 kB.
-	MaxWaiters int `env:"MAX_WAITERS" envDefault:"20000"`
+	// MaxWaiters bounds the people who wait at the same time, with "Prefer: wait" or on the stream of their claim: further
+	// ones get 202 at once, and 503 instead of a stream. Each costs waiterCost, so it also sets MemoryLimit.
+	MaxWaiters int `env:"MAX_WAITERS" envDefault:"50000"`
 
 	// AllowAnonymous lets everybody do everything where no tokens are given. Only local mode sets it, and New refuses it
 	// on a listener that others than this machine can reach.
@@ -70,6 +70,22 @@ func (c Config) Validate() []error {
 		errs = append(errs, errors.New("MAX_WAITERS must not be negative"))
 	}
 	return errs
+}
+
+const (
+	defaultWaiters = 50_000 // as MaxWaiters says
+	waiterCost     = 32 << 10
+	baseMemory     = 256 << 20
+)
+
+// MemoryLimit is for debug.SetMemoryLimit, in bytes: what a gateway with all its waiters needs. Without it Go's collector
+// would let those who wait take up to twice what they cost.
+func (c Config) MemoryLimit() int64 {
+	waiters := c.MaxWaiters
+	if waiters == 0 {
+		waiters = defaultWaiters
+	}
+	return baseMemory + int64(waiters)*waiterCost
 }
 
 // onLoopback tells whether only this machine can reach an address.

@@ -12,6 +12,8 @@ type metrics struct {
 	append    prometheus.Histogram
 	messages  *prometheus.CounterVec
 	reachable *prometheus.GaugeVec
+	streams   *prometheus.GaugeVec
+	dropped   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
@@ -32,9 +34,13 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 			"Messages of the outcomes channel, by result: heard, unreadable.")), []string{"result"}),
 		reachable: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("server_reachable",
 			"1 while a server answers, by server: kafka, redis.")), []string{"server"}),
+		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("streams",
+			"Streams of server-sent events that are open, by kind: claim, coupons.")), []string{"kind"}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts(opts("streams_dropped_total",
+			"Streams that were broken off since nobody read what was written."))),
 	}
 	waiters := prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts("waiters",
 		"People who wait for their outcome right now.")), func() float64 { return float64(waiting()) })
-	reg.MustRegister(m.claims, m.append, m.messages, m.reachable, waiters)
+	reg.MustRegister(m.claims, m.append, m.messages, m.reachable, m.streams, m.dropped, waiters)
 	return m
 }

@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"github.com/firstcome/firstcome/pkg/broker"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
+
+// turnsAtOnce of a partition: one script call of reads under way, and the next one filling.
+const turnsAtOnce = 200
 
 // partitions knows of each partition of the requests log the highest progress that was ever heard of. An answer from a
 // state below it would contradict what somebody was told before: Redis was emptied or rewound, and is catching up.
@@ -16,6 +20,8 @@ type partitions struct {
 	client *broker.Client
 	topic  string
 	heard  []atomic.Int64
+	latest []atomic.Int64  // progress that Redis last had; -1: none, or not known
+	turns  []chan struct{} // to read, of those who wait: a value in it is a turn taken
 
 	mu    sync.Mutex
 	asked time.Time // when the broker was last asked for the ends
@@ -23,15 +29,21 @@ type partitions struct {
 
 // loadPartitions counts the end of each partition as heard: everything in the log may have been told by others.
 func loadPartitions(ctx context.Context, client *broker.Client, topic string, count int) (*partitions, error) {
-	p := &partitions{client: client, topic: topic, heard: make([]atomic.Int64, count)}
-	for i := range p.heard {
+	p := &partitions{
+		client: client, topic: topic,
+		heard: make([]atomic.Int64, count), latest: make([]atomic.Int64, count), turns: make([]chan struct{}, count),
+	}
+	for i := range count {
 		p.heard[i].Store(-1)
+		p.latest[i].Store(-1)
+		p.turns[i] = make(chan struct{}, turnsAtOnce)
 	}
 	return p, p.askEnds(ctx)
 }
 
-// Hear takes note of a progress. An older one changes nothing.
+// Hear takes note of a progress. An older one changes nothing of what may be told.
 func (p *partitions) Hear(partition int32, progress int64) {
+	p.latest[partition].Store(progress)
 	h := &p.heard[partition]
 	for {
 		old := h.Load()
@@ -75,5 +87,12 @@ func (p *partitions) askEnds(ctx context.Context) error {
 	p.asked = began
 	return nil
 }
+
+// Latest is the progress that Redis last had, as far as this gateway knows; -1 if it does not. Unlike Heard it falls where
+// Redis is emptied.
+func (p *partitions) Latest(partition int32) int64 { return p.latest[partition].Load() }
+
+// Position is an upper bound of the people in front of a pending claim, itself included.
+func (p *partitions) Position(t verdict.Ticket) int64 { return max(1, t.Offset-p.Latest(t.Partition)) }
 
 func (p *partitions) Count() int { return len(p.heard) }

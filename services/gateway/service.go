@@ -33,7 +33,6 @@ const (
 	outcomeWait    = 10 * time.Second // how long PUT waits for the issuer
 	drain          = 8 * time.Second  // an append, a read and the answer
 	closeProducer  = time.Second
-	defaultWaiters = 20_000 // as Config says
 )
 
 // Service is one gateway.
@@ -47,6 +46,7 @@ type Service struct {
 	store    *redisstore.Store
 	kafka    *broker.Client
 	waiters  *waiters
+	board    *board
 	waiting  lifecycle.Waiting
 
 	topicsFound    func()
@@ -90,6 +90,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 		s.now = time.Now
 	}
 	s.metrics = newMetrics(reg, s.waiters.Count)
+	s.board = newBoard(s)
 	s.topicsFound = s.waiting.For("topics " + cfg.Topic(event.TopicRequests) + " and " + cfg.Topic(event.TopicGrants))
 	s.redis, s.brokers = s.newServer("redis"), s.newServer("kafka")
 	return s, nil
@@ -138,6 +139,7 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	background.Go(func() error { s.watchRedis(behind); return nil })
 	background.Go(func() error { s.watchKafka(behind); return nil })
+	background.Go(func() error { s.board.Run(behind); return nil })
 
 	served := lifecycle.ServeHTTP(serve, s.listener, s.handler(), drain)
 	stopBehind()

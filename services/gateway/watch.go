@@ -73,6 +73,7 @@ type server struct {
 	found func() // tells the list of what is waited for
 	up    atomic.Bool
 	slow  bool // the last look took too long
+	looks atomic.Int64
 	gauge prometheus.Gauge
 }
 
@@ -88,6 +89,7 @@ func (v *server) watch(ctx context.Context, each time.Duration, look func(contex
 	defer tick.Stop()
 	for {
 		err := look(ctx)
+		v.looks.Add(1)
 		if ctx.Err() != nil {
 			return
 		}

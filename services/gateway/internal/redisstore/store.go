@@ -82,6 +82,15 @@ type Listing struct {
 
 // Coupons lists up to limit coupons of each partition 0..partitions-1, whose ids come after an id ("": from the first).
 func (s *Store) Coupons(ctx context.Context, partitions int, after string, limit int) ([]Listing, error) {
+	all := make([]int32, partitions)
+	for p := range all {
+		all[p] = int32(p)
+	}
+	return s.CouponsOf(ctx, all, after, limit)
+}
+
+// CouponsOf lists those of some partitions, in their order.
+func (s *Store) CouponsOf(ctx context.Context, partitions []int32, after string, limit int) ([]Listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	from := redis.ZRangeBy{Min: "-", Max: "+", Count: int64(limit)}
@@ -89,24 +98,24 @@ func (s *Store) Coupons(ctx context.Context, partitions int, after string, limit
 		from.Min = "(" + after
 	}
 	pipe := s.client.Pipeline()
-	progress, ids := make([]*redis.StringCmd, partitions), make([]*redis.StringSliceCmd, partitions)
-	for p := range partitions {
-		keys := s.keys(int32(p))
-		progress[p], ids[p] = pipe.Get(ctx, keys.Progress()), pipe.ZRangeByLex(ctx, keys.Coupons(), &from)
+	progress, ids := make([]*redis.StringCmd, len(partitions)), make([]*redis.StringSliceCmd, len(partitions))
+	for i, p := range partitions {
+		keys := s.keys(p)
+		progress[i], ids[i] = pipe.Get(ctx, keys.Progress()), pipe.ZRangeByLex(ctx, keys.Coupons(), &from)
 	}
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return nil, fmt.Errorf("list coupons: %w", err)
 	}
-	listings := make([]Listing, partitions)
-	for p := range listings {
-		value, err := progress[p].Result()
+	listings := make([]Listing, len(partitions))
+	for i, p := range partitions {
+		value, err := progress[i].Result()
 		if err != nil && err != redis.Nil {
 			return nil, fmt.Errorf("list coupons: %w", err)
 		}
-		if listings[p].Progress, err = parseProgress(value); err != nil {
+		if listings[i].Progress, err = parseProgress(value); err != nil {
 			return nil, fmt.Errorf("progress of partition %d: %w", p, err)
 		}
-		if listings[p].IDs, err = ids[p].Result(); err != nil {
+		if listings[i].IDs, err = ids[i].Result(); err != nil {
 			return nil, fmt.Errorf("list coupons: %w", err)
 		}
 	}
