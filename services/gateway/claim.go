@@ -181,7 +181,7 @@ func (s *Service) append(ctx context.Context, log *requestsLog, t verdict.Ticket
 // publish appends a record and waits until all in-sync replicas have it.
 func (s *Service) publish(ctx context.Context, log *requestsLog, encode func(event.Meta) (event.Message, error)) (redislayout.Ticket, error) {
 	m, err := encode(event.Meta{
-		Source: "/firstcome/gateway", Time: time.Now(),
+		Source: "/firstcome/gateway", Time: log.clock(),
 		CorrelationID: telemetry.CorrelationID(ctx), TraceParent: telemetry.TraceParent(ctx),
 	})
 	if err != nil {
