@@ -52,7 +52,7 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 			defer s.waiters.Leave(p)
 		}
 	}
-	passed, err := s.take(r.Context(), log, t, idempotency(key, "token", principal, couponID, userID))
+	passed, err := s.take(r.Context(), log, t, idempotency(key, "token:"+principal, couponID, userID))
 	if err != nil {
 		return err
 	}

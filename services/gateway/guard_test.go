@@ -248,7 +248,7 @@ func TestGateway_KilledBeforeTheAppend(t *testing.T) {
 	r.put("box", `{"limit":100}`).is(t, 201, "")
 	withKey := claimRequest("box", "u", "wait=9")
 	withKey.header.Set("Idempotency-Key", "k1")
-	i := idempotency("k1", "token", "shop", "box", "u")
+	i := idempotency("k1", "token:shop", "box", "u")
 	if _, err := r.service.admit(t.Context(), r.service.requests.Load(), ticketOf("box", "u"), i); err != nil {
 		t.Fatal(err)
 	}

@@ -73,13 +73,13 @@ func isBare(key string) bool {
 	return true
 }
 
-// idempotency is what the store keeps of a key. The same principal of another kind is someone else. The request is what was
-// understood of the body, so that the same in other words is the same.
-func idempotency(key, kind, principal, couponID, userID string) redisstore.Idempotency {
+// idempotency is what the store keeps of a key. Who asks is a principal and its kind, "token:<name>": of another kind it is
+// someone else. The request is what was understood of the body, so that the same in other words is the same.
+func idempotency(key, who, couponID, userID string) redisstore.Idempotency {
 	if key == "" {
 		return redisstore.Idempotency{}
 	}
-	return redisstore.Idempotency{Key: hashOf(kind, principal, couponID, key), Request: hashOf(userID)}
+	return redisstore.Idempotency{Key: hashOf(who, couponID, key), Request: hashOf(userID)}
 }
 
 // hashOf has the length of each part before it, so that no other parts come to the same.

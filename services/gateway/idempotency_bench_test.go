@@ -36,7 +36,7 @@ func BenchmarkIdempotencyKey(b *testing.B) {
 			i := n.Add(1)
 			user := fmt.Sprintf("user-%015d", i)
 			k := knockOf("c", user, newToken(), 0, historyT)
-			k.Idempotency = idempotency(user, "token", "shop", "c", user)
+			k.Idempotency = idempotency(user, "token:shop", "c", user)
 			got, err := store.Admit(b.Context(), k)
 			if err == nil {
 				_, err = store.Settle(b.Context(), k, got.Window, redislayout.Ticket{Offset: 1<<40 + i, AppendTime: historyT}, time.Minute, rememberFor)

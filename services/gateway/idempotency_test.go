@@ -89,22 +89,22 @@ func FuzzIdempotencyKey(f *testing.F) {
 
 // Each of who asks, coupon, key and person makes another claim; nothing can be moved from one to the next.
 func TestIdempotency_WhatIsTheSame(t *testing.T) {
-	base := idempotency("k", "token", "shop", "tea", "u")
-	if base != idempotency("k", "token", "shop", "tea", "u") || len(base.Key) != redislayout.HashLength || len(base.Request) != redislayout.HashLength {
+	base := idempotency("k", "token:shop", "tea", "u")
+	if base != idempotency("k", "token:shop", "tea", "u") || len(base.Key) != redislayout.HashLength || len(base.Request) != redislayout.HashLength {
 		t.Errorf("%+v", base)
 	}
 	for _, other := range []redisstore.Idempotency{
-		idempotency("l", "token", "shop", "tea", "u"), idempotency("k", "jwt", "shop", "tea", "u"), idempotency("k", "token", "app", "tea", "u"),
-		idempotency("k", "token", "shop", "box", "u"), idempotency("ak", "token", "shop", "te", "u"), idempotency("k", "token", "shopt", "ea", "u"),
+		idempotency("l", "token:shop", "tea", "u"), idempotency("k", "jwt:shop", "tea", "u"), idempotency("k", "token:app", "tea", "u"),
+		idempotency("k", "token:shop", "box", "u"), idempotency("ak", "token:shop", "te", "u"), idempotency("k", "token:shopt", "ea", "u"),
 	} {
 		if other.Key == base.Key || other.Request != base.Request {
 			t.Errorf("%+v, and %+v", other, base)
 		}
 	}
-	if other := idempotency("k", "token", "shop", "tea", "v"); other.Key != base.Key || other.Request == base.Request {
+	if other := idempotency("k", "token:shop", "tea", "v"); other.Key != base.Key || other.Request == base.Request {
 		t.Errorf("another person: %+v, and %+v", other, base)
 	}
-	if none := idempotency("", "token", "shop", "tea", "u"); none != (redisstore.Idempotency{}) {
+	if none := idempotency("", "token:shop", "tea", "u"); none != (redisstore.Idempotency{}) {
 		t.Errorf("without a key: %+v", none)
 	}
 }
@@ -116,7 +116,7 @@ func TestDoor_IdempotencyKeyIsOnlyItsOwners(t *testing.T) {
 	d.guarded(fcfs.WindowNone)
 	claim := func(key, user, token string) redisstore.Knock {
 		k := knockOf("c", user, token, 0, historyT)
-		k.Guard, k.Idempotency = 5*time.Second, idempotency(key, "token", "shop", "c", user)
+		k.Guard, k.Idempotency = 5*time.Second, idempotency(key, "token:shop", "c", user)
 		return k
 	}
 	admit := func(k redisstore.Knock) redisstore.Door {
@@ -201,7 +201,7 @@ func TestDoor_RefusedLeaveNoKey(t *testing.T) {
 	d.set(soldOut(fcfs.WindowNone))
 	for _, user := range []string{"winner", "loser"} {
 		k := knockOf("c", user, "?1", 1, historyT)
-		k.Idempotency = idempotency("k", "token", "shop", "c", user)
+		k.Idempotency = idempotency("k", "token:shop", "c", user)
 		if got, err := d.store.Admit(context.Background(), k); err != nil || got.Refused == fcfs.None {
 			t.Fatalf("%s: %+v, %v", user, got, err)
 		}
@@ -401,7 +401,7 @@ func TestDoor_IdempotencyKeyMemory(t *testing.T) {
 	d := newDoor(t)
 	d.guarded(fcfs.WindowNone)
 	k := knockOf("c", "u", newToken(), 0, historyT)
-	k.Idempotency = idempotency(strings.Repeat("k", maxIdempotencyKey), "token", "shop", "c", "u")
+	k.Idempotency = idempotency(strings.Repeat("k", maxIdempotencyKey), "token:shop", "c", "u")
 	if _, err := d.store.Admit(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/firstcome/firstcome/internal/env"
 	"github.com/firstcome/firstcome/internal/redislayout"
 	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway"
+	"github.com/firstcome/firstcome/services/issuer"
 )
 
 const (
@@ -142,8 +147,25 @@ func newLuckyWorld(t *testing.T) (*world, *logged, func()) {
 	var days atomic.Int64
 	noon, began, log := seoulNoon(), time.Now(), &logged{}
 	now := func() time.Time { return noon.Add(time.Since(began)).AddDate(0, 0, int(days.Load())) }
-	w := newWorldOn(t, servers, 1, telemetry.NewLogger(log, slog.LevelInfo), now)
-	return w, log, func() { days.Add(1) }
+	return luckyServices(t, servers, log, now), log, func() { days.Add(1) }
+}
+
+func luckyServices(t *testing.T, servers *coupontest.Servers, out *logged, now func() time.Time) *world {
+	t.Helper()
+	w, log := &world{t: t, servers: servers}, telemetry.NewLogger(out, slog.LevelInfo)
+	kafka := broker.Config{Brokers: servers.Brokers, TopicPrefix: servers.TopicPrefix}
+	redis := env.Redis{Addr: []string{servers.RedisAddr}, Mode: "single", Prefix: servers.RedisPrefix}
+	i, err := issuer.New(issuer.Config{Config: kafka, Redis: redis, AllowCreateTime: true}, log, prometheus.NewRegistry())
+	w.run(err, i)
+	g, err := gateway.New(gateway.Config{
+		Config: kafka, Redis: redis, ListenAddr: "127.0.0.1:0", AllowCreateTime: true, Now: now,
+		AdminTokens: tokens(t, "root="+admin), ClaimTokens: tokens(t, "shop="+shop),
+		ClaimIDKeys: "7=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
+	}, log, prometheus.NewRegistry())
+	w.run(err, g)
+	w.gateways = append(w.gateways, g)
+	w.eventually("issuer and gateway are ready", func() bool { return len(i.Ready()) == 0 && len(g.Ready()) == 0 })
+	return w
 }
 
 // logged is what the services have logged.

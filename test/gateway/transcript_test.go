@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -11,8 +10,6 @@ import (
 	"testing"
 	"time"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what was said into the pages of docs that show it")
 
 // told is a call and its answer.
 type told struct {

@@ -43,24 +43,17 @@ type world struct {
 
 func newWorld(t *testing.T, gateways int) *world {
 	t.Helper()
-	servers := coupontest.Start(t, coupontest.Kafka, coupontest.Redis)
-	servers.CreateTopics(t, parts)
-	log := slog.New(slog.NewTextHandler(lines{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return newWorldOn(t, servers, gateways, log, time.Now)
-}
-
-// newWorldOn is a world on topics that are there, with the gateways' log and clock.
-func newWorldOn(t *testing.T, servers *coupontest.Servers, gateways int, log *slog.Logger, now func() time.Time) *world {
-	t.Helper()
-	w := &world{t: t, servers: servers}
+	w := &world{t: t, servers: coupontest.Start(t, coupontest.Kafka, coupontest.Redis)}
+	w.servers.CreateTopics(t, parts)
 	kafka := broker.Config{Brokers: w.servers.Brokers, TopicPrefix: w.servers.TopicPrefix}
 	redis := env.Redis{Addr: []string{w.servers.RedisAddr}, Mode: "single", Prefix: w.servers.RedisPrefix}
+	log := slog.New(slog.NewTextHandler(lines{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
 	i, err := issuer.New(issuer.Config{Config: kafka, Redis: redis, AllowCreateTime: true}, log, prometheus.NewRegistry())
 	w.run(err, i)
 	for range gateways {
 		g, err := gateway.New(gateway.Config{
-			Config: kafka, Redis: redis, ListenAddr: "127.0.0.1:0", AllowCreateTime: true, Now: now,
+			Config: kafka, Redis: redis, ListenAddr: "127.0.0.1:0", AllowCreateTime: true,
 			AdminTokens: tokens(t, "root="+admin), ClaimTokens: tokens(t, "shop="+shop),
 			ClaimIDKeys: "7=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
 		}, log, prometheus.NewRegistry())
