@@ -61,7 +61,7 @@ mutants: ## break the code on purpose, one patch of test/mutants at a time, and 
 	go run ./test/mutants
 
 models: ## the explicit-state models of the design, all of them (test/model)
-	go test -count=1 -timeout 30m -v ./test/model $(TESTFLAGS)
+	go test -count=1 -timeout 30m -v ./test/model -whole $(TESTFLAGS)
 
 fuzz: ## every fuzz test for FUZZTIME=30s
 	./test/fuzz $(FUZZTIME)

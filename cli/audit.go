@@ -3,14 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/firstcome/firstcome/cli/internal/audit"
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
@@ -101,25 +97,11 @@ func (a *app) auditAt(ctx context.Context, found map[string]string, cfg audit.Co
 		return report, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	defer cfg.Database.Close()
-	var end func()
-	cfg.Watch, end = a.offsets()
-	defer end()
-	return audit.Run(ctx, cfg)
-}
-
-// offsets is a bar of the offsets that were read, on a terminal, and nothing elsewhere.
-func (a *app) offsets() (watch func(read, all int64), end func()) {
-	f, ok := a.Err.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, func() {}
-	}
-	bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(io.Writer(f)), progressbar.OptionSetDescription("reading"),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("records"), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
-	// A terminal that is gone is nobody's loss.
-	watch = func(read, all int64) {
+	bar := a.bar(1, "reading", "records")
+	defer func() { _ = bar.Finish() }()
+	cfg.Watch = func(read, all int64) {
 		bar.ChangeMax64(max(all, 1))
 		_ = bar.Set64(read)
 	}
-	return watch, func() { _ = bar.Finish() }
+	return audit.Run(ctx, cfg)
 }

@@ -232,10 +232,9 @@ func (s *still) answersAreCompared(t *testing.T) {
 // What is appended to a topic can't be taken back, so these come last.
 func (s *still) appendsAreCompared(t *testing.T) {
 	forged := event.CouponGranted{
-		GrantID: "0000000f-4240-8000-8000-000000000000", CouponID: "tea", UserID: "eve", Sequence: 21, Limit: 21, RequestedAt: time.UnixMilli(1), LogTime: time.UnixMilli(1),
+		GrantID: "00000000-0003-8000-8000-000000000000", CouponID: "tea", UserID: "eve", Sequence: 21, Limit: 21, RequestedAt: time.UnixMilli(1), LogTime: time.UnixMilli(1),
 		Source: event.Source{Offset: 3},
 	}
-	forged.GrantID = "00000000-0003-8000-8000-000000000000"
 	m, err := forged.Message(event.Meta{Source: event.JournalSource(s.servers.TopicPrefix+event.TopicRequests, 0)})
 	if err != nil {
 		t.Fatal(err)

@@ -154,7 +154,10 @@ func gateway(t *testing.T, answers map[string]string) (env map[string]string, as
 		_, _ = io.WriteString(w, answer)
 	}))
 	t.Cleanup(server.Close)
-	return map[string]string{"GATEWAY_URL": server.URL, "ADMIN_TOKEN": "boss", "CLAIM_TOKEN": "shop"}, func() string { return last.Load().(string) }
+	return map[string]string{"GATEWAY_URL": server.URL, "ADMIN_TOKEN": "boss", "CLAIM_TOKEN": "shop"}, func() string {
+		asked, _ := last.Load().(string)
+		return asked
+	}
 }
 
 const tea = `{"coupon_id":"tea","limit":1000,"granted":3,"remaining":997,"status":"open","window":"none","current_window":"","time_zone":"UTC","opens_at":"2026-11-22T10:00:00.000Z"}`
@@ -219,6 +222,7 @@ func TestClaim(t *testing.T) {
 		"POST /v1/coupons/slow/claims": `202 {"claim_id":"x","coupon_id":"slow","status":"pending","position":7}`,
 		"POST /v1/coupons/held/claims": `409 {"type":"https://firstcome.dev/problems/duplicate-request","claim_id":"x"}`,
 		"GET /v1/claims/x":             `200 {"status":"refused","outcome":"closed"}`,
+		"GET /v1/claims/y":             `200 {"status":"refused","outcome":"already_issued","grant":{"grant_id":"g","sequence":2,"window":""}}`,
 	})
 	for _, c := range []struct {
 		args string
@@ -231,6 +235,7 @@ func TestClaim(t *testing.T) {
 		{"claim slow ada", ran{exitOK, "pending: at most 7 in front\nclaim x\n", ""}, ""},
 		{"claim slow ada --wait 10s", ran{exitFailure, "refused: closed\nclaim x\n", ""}, "GET /v1/claims/x Bearer shop"},
 		{"claim held ada", ran{exitFailure, "", "firstcome: duplicate-request (status 409); `firstcome claim --id x` tells what became of the first\n"}, ""},
+		{"claim --id y", ran{exitFailure, "refused: already_issued, with sequence 2, grant g\nclaim y\n", ""}, ""},
 		{"claim --id x", ran{exitFailure, "refused: closed\nclaim x\n", ""}, ""},
 	} {
 		if got := run(t, env, strings.Fields(c.args)...); got != c.want {
@@ -255,5 +260,15 @@ func TestLoad_Judges(t *testing.T) {
 	}
 	if lines, err := os.ReadFile(record); err != nil || strings.Count(string(lines), `"outcome":"sold_out"`) != 5 {
 		t.Errorf("recorded %s, %v", lines, err)
+	}
+}
+
+// Where the record can't be written, nobody asks for nothing.
+func TestLoad_RecordFirst(t *testing.T) {
+	env, asked := gateway(t, nil)
+	record := filepath.Join(t.TempDir(), "none", "answers.ndjson")
+	got := run(t, env, "load", "--coupon", "tea", "--limit", "5", "--people", "5", "--record", record)
+	if got.code != exitFailure || !strings.Contains(got.err, record) || got.out != "" || asked() != "" {
+		t.Errorf("got %+v, and the gateway was asked %q", got, asked())
 	}
 }

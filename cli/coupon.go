@@ -75,10 +75,10 @@ that is not given is cleared. Window and time zone cannot change once something 
 		if !cmd.Flags().Changed("limit") {
 			return usagef("--limit is missing")
 		}
-		if d.OpensAt, err = moment("--opens-at", opens, time.Now()); err != nil {
+		if d.OpensAt, err = instant("--opens-at", opens, time.Now(), fromNow); err != nil {
 			return err
 		}
-		if d.ClosesAt, err = moment("--closes-at", closes, time.Now()); err != nil {
+		if d.ClosesAt, err = instant("--closes-at", closes, time.Now(), fromNow); err != nil {
 			return err
 		}
 		gateway, err := a.gateway()
@@ -102,13 +102,16 @@ that is not given is cleared. Window and time zone cannot change once something 
 	return cmd
 }
 
-// moment reads a time or a duration from now; "" is none.
-func moment(flag, text string, now time.Time) (*time.Time, error) {
+// In which direction a duration is counted.
+const fromNow, beforeNow = 1, -1
+
+// instant reads a time, or a duration from or before now; "" is none.
+func instant(flag, text string, now time.Time, direction time.Duration) (*time.Time, error) {
 	if text == "" {
 		return nil, nil
 	}
 	if d, err := time.ParseDuration(text); err == nil {
-		t := now.Add(d).UTC().Truncate(time.Millisecond)
+		t := now.Add(direction * d).UTC().Truncate(time.Millisecond)
 		return &t, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)

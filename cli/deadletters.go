@@ -42,12 +42,9 @@ func (f *letterFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.since, "since", "", "only records from then on: RFC 3339, or a duration before now")
 }
 
-// filter checks what was given. The topic may be named with or without the prefix.
-func (f *letterFlags) filter(kafka broker.Config, given func(flag string) bool) (letter.Filter, error) {
+// filter checks what was given.
+func (f *letterFlags) filter(given func(flag string) bool) (letter.Filter, error) {
 	filter := letter.Filter{Topic: f.topic, CouponID: f.coupon}
-	if slices.Contains([]string{event.TopicRequests, event.TopicGrants}, f.topic) {
-		filter.Topic = kafka.Topic(f.topic)
-	}
 	if given("partition") {
 		if f.partition < 0 {
 			return filter, usagef("--partition must not be negative")
@@ -61,27 +58,14 @@ func (f *letterFlags) filter(kafka broker.Config, given func(flag string) bool) 
 		}
 		filter.Reasons = append(filter.Reasons, reason)
 	}
-	var err error
-	filter.Since, err = before("--since", f.since, time.Now())
+	since, err := instant("--since", f.since, time.Now(), beforeNow)
+	if since != nil {
+		filter.Since = *since
+	}
 	return filter, err
 }
 
-// before reads a time, or a duration before now; "" is none.
-func before(flag, text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(text); err == nil {
-		return now.Add(-d), nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return t, usagef("%s %q is neither a time such as 2026-11-22T10:00:00Z nor a duration such as 30m", flag, text)
-	}
-	return t, nil
-}
-
-// box connects to the brokers; the client is the caller's to close.
+// box is where the dead letters are; the client is the caller's to close.
 func (a *app) box() (letter.Box, error) {
 	found, err := a.find(endpoint.KafkaBrokers)
 	if err != nil {
@@ -160,19 +144,19 @@ key, value and headers, in base64 where they are not UTF-8, and whether the valu
 
 // letters looks for those that are meant. Without an error the box is the caller's to close.
 func (a *app) letters(ctx context.Context, f letterFlags, offsets []int64, given func(flag string) bool) (letter.Box, []letter.Entry, error) {
-	if _, err := f.filter(broker.Config{}, given); err != nil {
-		return letter.Box{}, nil, err // before anything is connected to
+	filter, err := f.filter(given)
+	if err != nil {
+		return letter.Box{}, nil, err
 	}
 	box, err := a.box()
 	if err != nil {
 		return letter.Box{}, nil, err
 	}
-	filter, err := f.filter(box.Client.Config(), given)
 	filter.Offsets = offsets
-	var entries []letter.Entry
-	if err == nil {
-		entries, err = box.List(ctx, filter)
+	if slices.Contains([]string{event.TopicRequests, event.TopicGrants}, f.topic) { // named without the prefix
+		filter.Topic = box.Client.Config().Topic(f.topic)
 	}
+	entries, err := box.List(ctx, filter)
 	if err != nil {
 		box.Client.Close()
 	}
@@ -191,8 +175,8 @@ func (a *app) deadLettersReplay() *cobra.Command {
 		Use:   "replay --offset N | replay FILTER --yes",
 		Short: "Send refused requests once more",
 		Long: `Send refused requests once more to coupon.requests: key, value and headers as they came, in the partition in which
-their coupon belongs. That is for records that somebody wrote into a wrong partition, and for those that only an issuer
-of later can read (unsupported_rules, unknown_type).
+their coupon belongs. That is for records that somebody wrote into a wrong partition, and for those that only a later
+issuer can read (unsupported_rules, unknown_type): update the issuers and this command first, then replay.
 
 A replayed claim is a new request with a new place in the log: it counts from now, not from when it was first written, and
 everyone who asked meanwhile was earlier. A replayed definition is a definition of now: it replaces those that came
@@ -259,6 +243,7 @@ func (a *app) missing(offsets []int64, entries []letter.Entry) (n int) {
 }
 
 func (a *app) replay(ctx context.Context, box letter.Box, entries []letter.Entry, p letter.Replay) (t letter.Tally, err error) {
+	t.Left = len(entries)
 	cfg := box.Client.Config()
 	p.Requests, p.Journal, p.Out = cfg.Topic(event.TopicRequests), cfg.Topic(event.TopicGrants), a.Out
 	if p.Partitions, err = box.Client.Partitions(ctx, p.Requests); err != nil {

@@ -3,12 +3,15 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/firstcome/firstcome/cli/internal/letter"
+	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -115,7 +118,7 @@ func TestDeadLetters_List(t *testing.T) {
 	}{
 		{"", 1 + 5}, {"--limit 2", 1 + 2 + 1}, {"--limit 0", 1 + 5}, {"--topic coupon.grants", 1 + 1}, {"--topic coupon.requests", 1 + 4},
 		{"--reason wrong_partition,invalid", 1 + 4}, {"--reason invalid --reason unique_violation", 1 + 1}, {"--coupon milk", 1}, {"--since 5m", 1}, {"--since 2h --coupon tea", 1 + 5},
-		{"--partition " + strconv.Itoa(int(home())), 1}, {"--since 2026-11-22T10:00:00Z --limit 1", 1 + 1 + 1},
+		{"--partition " + strconv.Itoa(int(home())), 1}, {"--since 2020-01-01T00:00:00Z --limit 1", 1 + 1 + 1},
 	} {
 		got := p.deadLetters(append([]string{"list"}, strings.Fields(c.args)...)...)
 		if got.code != exitOK || strings.Count(got.out, "\n") != c.lines || strings.Contains(got.out, "ada") {
@@ -177,6 +180,17 @@ func TestDeadLetters_Replay(t *testing.T) {
 	checkAsItCame(t, p.requests(home())[0], good)
 	if others := len(p.requests(elsewhere())); others > 0 {
 		t.Errorf("%d records went to another partition", others)
+	}
+}
+
+// A replay that can't begin says how many it did not try.
+func TestDeadLetters_ReplayCannotBegin(t *testing.T) {
+	servers := coupontest.Start(t, coupontest.Kafka) // without topics
+	var out strings.Builder
+	a := &app{System: System{Out: &out}}
+	got, err := a.replay(t.Context(), letter.Box{Client: servers.Kafka(t)}, make([]letter.Entry, 3), letter.Replay{})
+	if !errors.Is(err, broker.ErrNoTopic) || got != (letter.Tally{Left: 3}) {
+		t.Errorf("got %v, %v", got, err)
 	}
 }
 

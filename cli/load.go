@@ -14,9 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/firstcome/firstcome/cli/internal/client"
 	"github.com/firstcome/firstcome/cli/internal/crowd"
@@ -55,8 +53,8 @@ has a connection); the table says how many it made wait, and where that is not 0
 People are spread over the gateways of a comma list. They must share CLAIM_ID_KEYS, since a person whose gateway is gone
 asks another about the same claim.
 
-Exit code 1 where someone got no answer, where not exactly min(limit, people) were granted, or where two answers
-contradict each other. It goes on while the services are killed and started again.`,
+Exit code 1 where someone got no answer, where not exactly min(limit, people) were granted, where a claim could not be
+asked about again, or where two answers contradict each other. It goes on while the services are killed and started again.`,
 		Example: `  firstcome load --limit 1000 --people 20000
   firstcome load --rate 2000 --duration 1m                         # 2,000 claims/s, 120,000 people
   firstcome load --gateway http://gateway-1:8080,http://gateway-2:8080
@@ -84,7 +82,7 @@ contradict each other. It goes on while the services are killed and started agai
 		if err != nil {
 			return err
 		}
-		_, verdict, err := a.loadOnce(cmd.Context(), gateways, f)
+		verdict, err := a.loadRecorded(cmd.Context(), gateways, f)
 		if err == nil && !verdict.OK() {
 			err = errSaid
 		}
@@ -142,7 +140,26 @@ func newHTTP(connections int, timeout time.Duration) *http.Client {
 	return &http.Client{Transport: t, Timeout: timeout}
 }
 
-// loadOnce lets a crowd ask, prints the table and keeps the record.
+// loadRecorded writes what people were told into the file, if one is wanted. That is made before anybody asks: nobody can be
+// told the same a second time.
+func (a *app) loadRecorded(ctx context.Context, gateways []*client.Gateway, f crowdFlags) (verdict crowd.Verdict, err error) {
+	if f.record == "" {
+		_, verdict, err = a.loadOnce(ctx, gateways, f)
+		return verdict, err
+	}
+	file, err := os.Create(f.record)
+	if err != nil {
+		return verdict, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	result, verdict, err := a.loadOnce(ctx, gateways, f)
+	if err == nil {
+		err = writeRecords(file, result.Records)
+	}
+	return verdict, err
+}
+
+// loadOnce lets a crowd ask, and prints the table.
 func (a *app) loadOnce(ctx context.Context, gateways []*client.Gateway, f crowdFlags) (crowd.Result, crowd.Verdict, error) {
 	coupon, want, err := target(ctx, gateways, f)
 	if err != nil {
@@ -150,21 +167,18 @@ func (a *app) loadOnce(ctx context.Context, gateways []*client.Gateway, f crowdF
 	}
 	fmt.Fprintf(a.Out, "coupon %s, %s of %s left: %s people ask, %s\n", coupon.CouponID,
 		crowd.Grouped(coupon.Remaining), crowd.Grouped(coupon.Limit), crowd.Grouped(int64(f.people)), f.pace())
-	progress := a.progress(f.people)
+	bar := a.bar(int64(f.people), "asking", "answers")
 	cfg := crowd.Config{
 		CouponID: coupon.CouponID, UserPrefix: word() + "-", People: f.people, Rate: f.rate, Concurrency: f.concurrency,
-		Wait: f.wait, GiveUp: f.giveUp, Recheck: f.recheck, Done: progress.done,
+		Wait: f.wait, GiveUp: f.giveUp, Recheck: f.recheck, Done: func() { _ = bar.Add(1) },
 	}
 	for _, g := range gateways {
 		cfg.Doors = append(cfg.Doors, g)
 	}
 	result := crowd.Run(ctx, cfg)
-	progress.end()
+	_ = bar.Finish()
 	verdict := crowd.Judge(result, want)
 	verdict.Write(a.Out)
-	if f.record != "" {
-		return result, verdict, writeRecords(f.record, result.Records)
-	}
 	return result, verdict, nil
 }
 
@@ -208,42 +222,13 @@ func targetAt(ctx context.Context, gateway *client.Gateway, f crowdFlags) (c cli
 // word is short, and not twice the same.
 func word() string { return strings.ToLower(rand.Text()[:8]) }
 
-func writeRecords(path string, records []crowd.Record) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := bufio.NewWriter(f)
+func writeRecords(to io.Writer, records []crowd.Record) error {
+	w := bufio.NewWriter(to)
+	lines := json.NewEncoder(w)
 	for _, r := range records {
-		if err := json.NewEncoder(w).Encode(r); err != nil {
+		if err := lines.Encode(r); err != nil {
 			return err
 		}
 	}
 	return w.Flush()
-}
-
-// progress is a bar on a terminal, and nothing elsewhere.
-type progress struct{ bar *progressbar.ProgressBar }
-
-func (a *app) progress(people int) progress {
-	f, ok := a.Err.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return progress{}
-	}
-	return progress{progressbar.NewOptions(people, progressbar.OptionSetWriter(io.Writer(f)), progressbar.OptionSetDescription("asking"),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("answers"), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())}
-}
-
-func (p progress) done() {
-	if p.bar != nil {
-		_ = p.bar.Add(1) // a terminal that is gone is nobody's loss
-	}
-}
-
-func (p progress) end() {
-	if p.bar != nil {
-		_ = p.bar.Finish()
-	}
 }

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
 )
@@ -112,6 +116,15 @@ var endpointFlagsByName = map[string]struct{ flag, usage string }{
 	endpoint.KafkaBrokers: {"kafka", "Kafka brokers, a comma list of host:port"},
 	endpoint.RedisAddr:    {"redis", "Redis, host:port or a comma list"},
 	endpoint.DatabaseURL:  {"postgres", "URL of the ledger's database"},
+}
+
+// bar shows on a terminal how much of what is done, and is not seen elsewhere. A terminal that is gone is nobody's loss, so
+// its errors say nothing.
+func (a *app) bar(most int64, what, unit string) *progressbar.ProgressBar {
+	f, ok := a.Err.(*os.File)
+	return progressbar.NewOptions64(most, progressbar.OptionSetWriter(a.Err), progressbar.OptionSetVisibility(ok && term.IsTerminal(int(f.Fd()))),
+		progressbar.OptionSetDescription(what), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 }
 
 // find looks the needed servers up.

@@ -41,7 +41,7 @@ func (w *worker) commit(ctx context.Context) {
 	if w.committed == w.next {
 		return
 	}
-	if err := w.partition.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
+	if err := w.records.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) { // the group tells that itself
 			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
 		}

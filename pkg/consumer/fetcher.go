@@ -174,6 +174,11 @@ func (f *Fetcher) ask(ctx context.Context, offset int64, maxBytes int) (fetch.Re
 	}
 }
 
+// Bounds are the log's first offset and the next one to be written.
+func (f *Fetcher) Bounds(ctx context.Context) (start, end int64, err error) {
+	return f.client.Bounds(ctx, f.topic, f.partition)
+}
+
 func (f *Fetcher) try(ctx context.Context, offset int64, maxBytes int) (res fetch.Response, err error) {
 	if f.conn == nil {
 		if f.conn, err = fetch.Dial(ctx, f.client, f.topic, f.partition); err != nil {

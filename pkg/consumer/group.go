@@ -99,6 +99,7 @@ func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context
 			return ctx.Err()
 		case last != nil && (errors.Is(err, kafka.UnknownMemberId) || errors.Is(err, kafka.IllegalGeneration)):
 			last.stepDown(err)
+			last = nil // the group has dropped that member: what fails from now on is told
 		case err != nil:
 			// Each try ends here, at most four a second: a coordinator that is
 			// loading says [14], [15] or [16] for a while.
@@ -145,13 +146,13 @@ func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(con
 	partitions := g.Assignments[cfg.Topic]
 	cfg.Log.Info("joined the group", "generation", g.ID, "partitions", len(partitions))
 	for _, p := range partitions {
-		a := &Assignment{client: cfg.Client, topic: cfg.Topic, partition: int32(p.ID), group: cfg.GroupID, generation: g.ID, memberID: g.MemberID, tenure: t}
+		a := &Assignment{topic: cfg.Topic, partition: int32(p.ID), generation: g.ID, tenure: t}
 		g.Start(func(ended context.Context) {
 			// The generation's context has nothing of ctx: join them.
 			owned, cancel := context.WithCancel(ctx)
 			defer cancel()
 			defer context.AfterFunc(ended, cancel)()
-			keep(owned, cfg, a, t, run)
+			keep(owned, cfg, a, run)
 		})
 	}
 	return t
@@ -159,7 +160,7 @@ func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(con
 
 // keep calls run until the partition is taken away or run wants to rejoin; its
 // return ends the generation.
-func keep(ctx context.Context, cfg GroupConfig, a *Assignment, t *tenure, run func(context.Context, *Assignment) error) {
+func keep(ctx context.Context, cfg GroupConfig, a *Assignment, run func(context.Context, *Assignment) error) {
 	log := cfg.Log.With("partition", a.partition)
 	var retry broker.Backoff
 	for ctx.Err() == nil {
@@ -169,7 +170,7 @@ func keep(ctx context.Context, cfg GroupConfig, a *Assignment, t *tenure, run fu
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrRejoin):
-			t.stepDown(err)
+			a.tenure.stepDown(err)
 			retry.Wait(ctx) // not a tight loop, if it comes back at once
 			return
 		case err == nil:
@@ -189,12 +190,9 @@ func keep(ctx context.Context, cfg GroupConfig, a *Assignment, t *tenure, run fu
 // Assignment is the ownership of one partition during one generation of the
 // group.
 type Assignment struct {
-	client     *broker.Client
 	topic      string
 	partition  int32
-	group      string
 	generation int32
-	memberID   string
 	tenure     *tenure
 }
 
@@ -209,16 +207,21 @@ func (a *Assignment) StoodStill() bool { return a.tenure.stoodStill(time.Now()) 
 // Committed is what the group has committed for the partition, by whomever;
 // false where there is nothing.
 func (a *Assignment) Committed(ctx context.Context) (broker.Offset, bool, error) {
-	return a.client.Committed(ctx, a.group, a.topic, a.partition)
+	return a.tenure.client.Committed(ctx, a.tenure.group, a.topic, a.partition)
 }
 
 // Commit commits the next offset to be read, with a text of at most 4 KB. It
-// tries once. broker.ErrFenced means that the group has moved on; nothing was
-// committed then.
+// tries once. broker.ErrFenced means that the group has moved on, or that it
+// failed after this process StoodStill, which comes to the same.
 func (a *Assignment) Commit(ctx context.Context, offset int64, metadata string) error {
-	return a.client.Commit(ctx, broker.Commit{
-		Group: a.group, Generation: a.generation, MemberID: a.memberID,
+	t := a.tenure
+	err := t.client.Commit(ctx, broker.Commit{
+		Group: t.group, Generation: a.generation, MemberID: t.memberID,
 		Topic: a.topic, Partition: a.partition,
 		Offset: broker.Offset{Offset: offset, Metadata: metadata},
 	})
+	if err != nil && a.StoodStill() && !errors.Is(err, broker.ErrFenced) {
+		return fmt.Errorf("%w: %w", broker.ErrFenced, err)
+	}
+	return err
 }

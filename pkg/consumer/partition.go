@@ -61,23 +61,23 @@ type PartitionConfig struct {
 //
 // The owner may then call it again, and Run does, after growing waits: it
 // begins with Assigned, and nothing is passed over.
-func RunPartition(ctx context.Context, cfg PartitionConfig, log Log, h Handler) error {
+func RunPartition(ctx context.Context, cfg PartitionConfig, of Log, h Handler) error {
 	if cfg.CommitEvery <= 0 {
 		cfg.CommitEvery = time.Second
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	w := &worker{cfg: cfg, handler: h, partition: log, log: cfg.Log.With("partition", cfg.Partition)}
+	w := &worker{cfg: cfg, handler: h, records: of, log: cfg.Log.With("partition", cfg.Partition)}
 	return w.run(ctx)
 }
 
 // worker consumes one partition while it is owned.
 type worker struct {
-	cfg       PartitionConfig
-	handler   Handler
-	partition Log
-	log       *slog.Logger
+	cfg     PartitionConfig
+	handler Handler
+	records Log
+	log     *slog.Logger
 
 	next      int64 // offset to fetch
 	highest   int64 // source
@@ -107,7 +107,7 @@ func (w *worker) consume(ctx context.Context, start Start) error {
 	defer w.commitLast()
 	idle := time.Now()
 	for {
-		got, err := w.partition.Fetch(ctx, w.next)
+		got, err := w.records.Fetch(ctx, w.next)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (w *worker) consume(ctx context.Context, start Start) error {
 }
 
 func (w *worker) begin(ctx context.Context, start Start) error {
-	offset, found, err := w.partition.Committed(ctx)
+	offset, found, err := w.records.Committed(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (w *worker) begin(ctx context.Context, start Start) error {
 		w.next, w.committed, w.highest = offset.Offset, offset.Offset, parseHighest(offset.Metadata)
 	default:
 		w.highest = NoSource
-		w.next, _, err = w.partition.Bounds(ctx)
+		w.next, _, err = w.records.Bounds(ctx)
 	}
 	return err
 }

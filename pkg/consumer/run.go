@@ -2,12 +2,9 @@ package consumer
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/producer"
 )
 
@@ -53,19 +50,4 @@ func Run(ctx context.Context, cfg Config, h Handler) error {
 type owned struct {
 	*Fetcher
 	*Assignment
-}
-
-func (o owned) Bounds(ctx context.Context) (start, end int64, err error) {
-	a := o.Assignment
-	return a.client.Bounds(ctx, a.topic, a.partition)
-}
-
-// Commit says of a failure after this process stood still what the group says
-// of it: it has gone on.
-func (o owned) Commit(ctx context.Context, offset int64, metadata string) error {
-	err := o.Assignment.Commit(ctx, offset, metadata)
-	if err != nil && o.StoodStill() && !errors.Is(err, broker.ErrFenced) {
-		return fmt.Errorf("%w: %w", broker.ErrFenced, err)
-	}
-	return err
 }

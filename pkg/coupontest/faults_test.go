@@ -100,8 +100,17 @@ func TestKill_RedisWithDisk(t *testing.T) {
 		}
 	}
 	tell("appendonly", "yes")
-	for text := ""; !strings.Contains(text, "aof_rewrite_in_progress:0"); { // the file is begun in the background
-		text = client.Info(t.Context(), "persistence").Val()
+	var retry broker.Backoff
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for { // the file is begun in the background
+		text, err := client.Info(ctx, "persistence").Result()
+		if strings.Contains(text, "aof_rewrite_in_progress:0") {
+			break
+		}
+		if retry.Wait(ctx) != nil {
+			t.Fatalf("the append-only file is not begun: %v %s", err, text)
+		}
 	}
 	write("1")
 	finds("1")

@@ -29,6 +29,9 @@ func (s *Servers) Truncate(t testing.TB, topic string, partition int32, offset i
 			return err
 		}
 		defer conn.Close()
+		if until, ok := ctx.Deadline(); ok {
+			_ = conn.SetDeadline(until)
+		}
 		if err := truncate(conn, topic, partition, offset); err != nil {
 			return err
 		}

@@ -30,7 +30,8 @@ const (
 // DeadLetter makes the record for the dead letters' topic: key, value (cut at 512 KiB) and headers as they came, and
 // where it came from and why in fc_topic, fc_partition, fc_offset, fc_time, fc_reason and fc_detail. For a batch that
 // could not be read fc_offset is its first offset, and fc_detail says its last. A key above 64 KiB is cut and headers beyond
-// 128 KiB are left out, which fc_detail says too. ReadDeadLetter is the way back. The message has copies, nothing of it points into the record.
+// 128 KiB are left out, which fc_detail says too. ReadDeadLetter is the way back. The message has copies, nothing of it
+// points into the record.
 func DeadLetter(r Record, reason Reason, detail string) Message {
 	var notes []string
 	if r.LastOffset > r.Offset {

@@ -16,8 +16,8 @@ import (
 type journal struct {
 	requests  string // full name of the requests topic
 	partition int32
-	fetcher   Reader
-	producer  Publisher
+	reader    Reader
+	publisher Publisher
 }
 
 // Reader reads one partition of a topic, as a consumer.Log does.
@@ -34,11 +34,11 @@ type Publisher interface {
 // NewJournal is the port of a partition.Machine to its partition of the journal. requests is the full name of the requests
 // topic.
 func NewJournal(requests string, number int32, reader Reader, publisher Publisher) partition.Journal {
-	return &journal{requests: requests, partition: number, fetcher: reader, producer: publisher}
+	return &journal{requests: requests, partition: number, reader: reader, publisher: publisher}
 }
 
 func (j *journal) Bounds(ctx context.Context) (start, end int64, err error) {
-	return j.fetcher.Bounds(ctx)
+	return j.reader.Bounds(ctx)
 }
 
 // source is the offset of the request that a record came from, -1 for a record that is not of this journal.
@@ -50,7 +50,7 @@ func (j *journal) source(r event.Record) int64 {
 }
 
 func (j *journal) Sources(ctx context.Context, offset int64) (partition.Sources, error) {
-	f, err := j.fetcher.Fetch(ctx, offset)
+	f, err := j.reader.Fetch(ctx, offset)
 	if err != nil {
 		return partition.Sources{}, err
 	}
@@ -69,7 +69,7 @@ func (j *journal) Sources(ctx context.Context, offset int64) (partition.Sources,
 }
 
 func (j *journal) Facts(ctx context.Context, offset, above int64) (partition.Facts, error) {
-	f, err := j.fetcher.Fetch(ctx, offset)
+	f, err := j.reader.Fetch(ctx, offset)
 	if err != nil {
 		return partition.Facts{}, err
 	}
@@ -125,7 +125,7 @@ func (j *journal) Emit(ctx context.Context, facts []fcfs.Fact) (partition.Emitte
 		}
 		messages[i] = m
 	}
-	acks, err := j.producer.PublishTo(ctx, j.partition, messages...)
+	acks, err := j.publisher.PublishTo(ctx, j.partition, messages...)
 	if err != nil {
 		return partition.Emitted{}, err
 	}

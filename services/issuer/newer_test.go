@@ -82,7 +82,7 @@ func both(a, b func(*event.Message)) func(*event.Message) {
 // A record of a type that this issuer does not know says only where it came from and what time it was; that counts.
 func TestJournal_NewerType(t *testing.T) {
 	newer := typed("firstcome.coupon.stopped")
-	j := &journal{partition: 3, fetcher: pages{{
+	j := &journal{partition: 3, reader: pages{{
 		journaled(t, 0, grantAt(10), nil), journaled(t, 1, grantAt(20), newer),
 		journaled(t, 2, grantAt(30), both(newer, valued(`{"log_time":"soon"}`))),
 		journaled(t, 3, grantAt(40), both(newer, valued("\xff"))), journaled(t, 4, grantAt(50), both(newer, valued(""))),
@@ -128,7 +128,7 @@ func TestJournal_Unreadable(t *testing.T) {
 		"of no request":            {event.Record{Offset: 5, LastOffset: 5, Value: []byte("x")}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			j := &journal{partition: 3, fetcher: pages{{journaled(t, 4, grantAt(50), nil), c.record}}}
+			j := &journal{partition: 3, reader: pages{{journaled(t, 4, grantAt(50), nil), c.record}}}
 			if _, err := j.Facts(t.Context(), 0, -1); !says(err, c.facts) {
 				t.Errorf("facts: %v, not %q", err, c.facts)
 			}

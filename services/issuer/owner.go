@@ -28,9 +28,9 @@ func (s *Service) partition(ctx context.Context, a *consumer.Assignment, partiti
 			Notice: func(n partition.Notice) { s.notice(log, a, n) },
 		}),
 		ports: partition.Ports{
-			Requests: NewRequests(owned{topic{fetch, s.client, s.requests, p}, a}, s.letters, partitions),
+			Requests: NewRequests(owned{fetch, a}, s.letters, partitions),
 			Store:    timedStore{s.redis.Partition(p), s.metrics.decideSeconds},
-			Journal:  timedJournal{NewJournal(s.requests, p, topic{read, s.client, s.grants, p}, s.journal), s.metrics.emitSeconds},
+			Journal:  timedJournal{NewJournal(s.requests, p, read, s.journal), s.metrics.emitSeconds},
 		},
 		now: time.Now, drain: s.cfg.Drain,
 		hook:    func(point string) error { return s.cfg.Hook(point, p) },
@@ -48,21 +48,9 @@ func (s *Service) partition(ctx context.Context, a *consumer.Assignment, partiti
 	return err
 }
 
-// topic is one partition of a topic, at the brokers.
-type topic struct {
-	*consumer.Fetcher
-	client    *broker.Client
-	name      string
-	partition int32
-}
-
-func (t topic) Bounds(ctx context.Context) (start, end int64, err error) {
-	return t.client.Bounds(ctx, t.name, t.partition)
-}
-
 // owned is a partition that the group has given to this process.
 type owned struct {
-	topic
+	*consumer.Fetcher
 	*consumer.Assignment
 }
 
@@ -116,8 +104,8 @@ func (s *Service) notice(log *slog.Logger, a *consumer.Assignment, n partition.N
 	case partition.LetterFails:
 		log.Warn("dead letters cannot be written, the partition waits", "error", text(n.Err))
 	case partition.CommitFails:
-		if errors.Is(n.Err, broker.ErrFenced) || a.StoodStill() {
-			return // the group tells of both
+		if errors.Is(n.Err, broker.ErrFenced) {
+			return // the group tells of it
 		}
 		log.Warn("the group's offset could not be committed, trying again", "error", text(n.Err))
 	default:

@@ -9,15 +9,15 @@ import (
 	"github.com/firstcome/firstcome/services/issuer/partition"
 )
 
-// requests is a partition of the requests topic, which has so many, and the group's offset in it.
+// requests is a partition of the requests topic, and the group's offset in it.
 type requests struct {
 	log        consumer.Log
 	letters    Publisher
-	partitions int
+	partitions int // of the topic
 }
 
-// NewRequests is the port of a partition.Machine to its partition of the requests topic, which has so many, and to the
-// dead letters' topic.
+// NewRequests is the port of a partition.Machine to its partition of the requests topic, which has partitions of them, and
+// to the dead letters' topic.
 func NewRequests(log consumer.Log, letters Publisher, partitions int) partition.Requests {
 	return &requests{log, letters, partitions}
 }

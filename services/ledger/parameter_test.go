@@ -2,12 +2,12 @@ package ledger
 
 import (
 	"errors"
-	"github.com/firstcome/firstcome/pkg/event"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/firstcome/firstcome/internal/problem"
+	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
 )
 

@@ -62,7 +62,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 	s.http = telemetry.NewHTTPMetrics(reg, "ledger")
 	s.posting = posting.Config{
 		Store: s.store, Letters: kafkaLetters{s.letters}, Journal: kafkaJournal{s.client, cfg.Topic(event.TopicGrants)},
-		Observer: newObserver(s.metrics, &s.waiting), Log: log,
+		Observer: newObserver(s.metrics, cfg.Topic(event.TopicGrants), &s.waiting), Log: log,
 	}
 	s.api = &api{store: s.store, tokens: cfg.ReadTokens, anonymous: cfg.AllowAnonymous, log: log, page: csvPage}
 	return s, nil

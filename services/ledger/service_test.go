@@ -129,9 +129,7 @@ func TestService_BadRecords(t *testing.T) {
 	if got := l.alarms(); len(got) != 1 || !strings.Contains(got[0], "cannot be read") {
 		t.Errorf("alarms: %v", got)
 	}
-	if unknown := s.metric("unknown"); unknown != 2 || s.metric("malformed") != 2 {
-		t.Errorf("%v of unknown types", unknown)
-	}
+	eventually(t, "both kinds are counted", func() bool { return s.metric("unknown") == 2 && s.metric("malformed") == 2 })
 	later := good(func(m *event.Message) { header(m, "ce_type", unknownStop) })
 	w.send(0, later, later) // the last of all, and once more by a former owner
 	_, end := w.bounds(0)

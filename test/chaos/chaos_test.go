@@ -19,6 +19,11 @@ import (
 func TestChaos(t *testing.T) {
 	seed, kinds := chosenSeed(), chosenKinds(t)
 	t.Logf("seed %d", seed)
+	for _, k := range allKinds {
+		if faults[k.Name] == nil {
+			t.Fatalf("%s is planned, and there is no such fault", k.Name)
+		}
+	}
 	w := newWorld(t, coupontest.StartAlone(t))
 	var results []result
 	for n := *from; n < *from+*rounds; n++ {

@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -80,13 +81,16 @@ func coupon(what string, r round) string { return fmt.Sprintf("%s-%d", what, r.N
 
 // define defines a coupon, and tries until that is taken: the same definition again changes nothing.
 func (w *world) define(coupon, definition string) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), giveUp)
+	defer cancel()
 	var retry broker.Backoff
-	for status := 0; status != http.StatusOK && status != http.StatusCreated && w.t.Context().Err() == nil; {
-		status, _ = w.doors[retry.Tries()%len(w.doors)].Put(w.t, coupon, definition)
-		if status == 0 || status >= 500 {
-			_ = retry.Wait(w.t.Context()) // its end is seen above
-		} else if status >= 300 {
-			w.t.Errorf("%s cannot be defined: %d", coupon, status)
+	for {
+		status, body := w.doors[retry.Tries()%len(w.doors)].Put(w.t, coupon, definition)
+		if status == http.StatusOK || status == http.StatusCreated {
+			return
+		}
+		if status != 0 && status < 500 || retry.Wait(ctx) != nil {
+			w.t.Errorf("%s cannot be defined: %d %s", coupon, status, body)
 			return
 		}
 	}

@@ -115,18 +115,32 @@ func flushed(w *world, _ uint64) func() {
 	return nil
 }
 
+// end asks a process to end. Where Kafka is away at the same time it takes longer than the ten seconds of Term.
+func (w *world) end(p *process.Process) {
+	p.Signal(w.t, syscall.SIGTERM)
+	select {
+	case <-p.Exited():
+	case <-time.After(giveUp):
+		w.t.Errorf("%s still runs %v after SIGTERM", p.Name, giveUp)
+		p.Kill()
+	}
+	if code := p.ExitCode(); code != 0 {
+		w.t.Errorf("%s exits with %d after SIGTERM", p.Name, code)
+	}
+}
+
 // issuerAdded adds one under load; when it is settled the oldest goes, so that there are two again.
 func issuerAdded(w *world, _ uint64) func() {
 	w.issuers = append(w.issuers, w.start("issuer"))
 	return func() {
-		w.issuers[0].Term(w.t)
+		w.end(w.issuers[0])
 		w.issuers = w.issuers[1:]
 	}
 }
 
 func issuerRemoved(w *world, chance uint64) func() {
 	i := chance % uint64(len(w.issuers))
-	w.issuers[i].Term(w.t)
+	w.end(w.issuers[i])
 	return func() { w.issuers[i] = w.start("issuer") }
 }
 

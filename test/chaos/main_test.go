@@ -5,6 +5,7 @@ package chaos
 import (
 	"flag"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +40,10 @@ func chosenKinds(t *testing.T) []string {
 	}
 	kinds := []string{}
 	for name := range strings.SplitSeq(*only, ";") {
-		kinds = append(kinds, strings.TrimSpace(name))
+		if name = strings.TrimSpace(name); !slices.Contains(kindNames(), name) {
+			t.Fatalf("-kinds: there is no %q among %q", name, kindNames())
+		}
+		kinds = append(kinds, name)
 	}
 	return kinds
 }

@@ -7,7 +7,6 @@ import "fmt"
 // is, and nothing is passed over.
 type Consumer struct {
 	ConsumerDesign
-	Lose int8 // commits whose answer is lost
 }
 
 // ConsumerDesign is the consumer's design as switches. Zero is the design.
@@ -33,18 +32,18 @@ type member struct {
 }
 
 type consumerState struct {
-	journal       [consumerRoom]int8
-	n, highest    int8
-	offset, seen  int8 // of the group: offset, and highest source
-	owner         int8
-	members       [2]member
-	handled       uint8 // facts that a handler has taken
-	stalls, loses int8
+	journal      [consumerRoom]int8
+	n, highest   int8
+	offset, seen int8 // of the group: offset, and highest source
+	owner        int8
+	members      [2]member
+	handled      uint8 // facts that a handler has taken
+	stalls       int8
 }
 
 // Init is an empty journal.
 func (m *Consumer) Init() consumerState {
-	return consumerState{highest: none, seen: none, loses: m.Lose, stalls: 1}
+	return consumerState{highest: none, seen: none, stalls: 1}
 }
 
 // Bad: the group's offset covers what was not handled.

@@ -6,7 +6,7 @@
 //
 //	go test -v ./test/model -run TestModel_Issuer          the design holds: states, steps, depth
 //	go test -v ./test/model -run EachLineIsNeeded          what breaks without each line, with a shortest trace in words
-//	go test -short ./test/model                            without the long logs and the many faults at once
+//	go test ./test/model -whole                            also long logs, and many faults at once (make models)
 //
 // # How to read one
 //
@@ -38,11 +38,11 @@
 //	  trim                             decide.lua: "What the outbox can give up"
 //	  life, assigned, ends             pkg/consumer/group.go: RunGroup, keep
 //	issuer_decide.go decideBatch     prepare.go: prepare, decided; decide.lua; run.go: answered
-//	  lose, pipelined                  machine.go: restart (doubtful); loop.go: decide
+//	  lose, pipelined                  machine.go: restart (doubtful); ../loop.go: decide
 //	tail.go read, emit, commit       assign.go: chooseTail, readTail; tail.go: appended, String, parseMark
-//	ledger.go begin, handle, idle    services/ledger/consume.go: Assigned, Handle, Idle; internal/postgres/write.go: Write
-//	consumer.go handle, commit       pkg/consumer/run.go: begin, handle; read.go: Unseen; commit.go: commit
-//	gateway.go judge, verdict        services/gateway/verdict.go: judge
+//	ledger.go begin, handle, idle    services/ledger/posting/handler.go: Assigned, Handle, Idle; ../internal/postgres/write.go: Write
+//	consumer.go handle, commit       pkg/consumer/partition.go: begin, handle; read.go: Unseen; commit.go: commit
+//	gateway.go judge, verdict        services/gateway/verdict/verdict.go: Judge
 //	  hear, progressed, restart        watch.go: heard, progressed; partitions.go: Hear, loadPartitions
 //	  door, coupon, await              desk.lua: call.admit; coupon.go: read; answer.go: await
 //	rules.go, purity.go              internal/fcfs: Log, Admit, Grant, Redefine

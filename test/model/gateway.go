@@ -2,7 +2,7 @@ package model
 
 import "fmt"
 
-// Gateway is the model of what one gateway tells: about claims (verdict.go, waiters.go, watch.go of services/gateway), at
+// Gateway is the model of what one gateway tells: about claims (verdict/verdict.go, waiters.go, watch.go of services/gateway), at
 // the door and about coupons (internal/redisstore/desk.lua). Redis at progress p is what the log up to p leads to, which
 // issuer.go shows; it may be emptied, rewound, or failed over to a replica that lags, which all look the same from here:
 // its progress goes back.
@@ -184,13 +184,13 @@ func (m *Gateway) entry(s gatewayState, o int8) int8 {
 	return m.states[s.progress+1].holds[m.records[o].user]
 }
 
-// judge is judge of verdict.go. It gives what is wrong with the answer, and whether it is a final one.
+// judge is verdict.Judge. It gives what is wrong with the answer, and whether it is a final one.
 func (m *Gateway) judge(s gatewayState, o, progress, entry int8) (bad string, final bool) {
 	if progress < o || progress < s.heard && !m.IgnoreHeard {
 		return "", false // pending
 	}
 	told := m.verdict(m.states[progress+1], o, entry)
-	if told == Retired && m.states[progress+1].retired(m.definition(m.states[progress+1].defined, o)) {
+	if told == Retired && m.states[progress+1].retired(m.definition(m.states[progress+1].defined)) {
 		return "", true // 410: ask the ledger
 	}
 	if want := m.outcomes[o]; told != want {
@@ -200,14 +200,14 @@ func (m *Gateway) judge(s gatewayState, o, progress, entry int8) (bad string, fi
 }
 
 func (m *Gateway) verdict(c Coupon, o, entry int8) Outcome {
-	d := m.definition(m.states[o].defined, o)
+	d := m.definition(m.states[o].defined)
 	if m.NewestRules {
-		d = m.definition(c.defined, o)
+		d = m.definition(c.defined)
 	}
 	switch {
 	case d.kind != aDefinition:
 		return UnknownCoupon
-	case c.retired(m.definition(c.defined, o)) && !m.IgnoreRetired:
+	case c.retired(m.definition(c.defined)) && !m.IgnoreRetired:
 		return Retired
 	case entry == o+1:
 		return Granted
@@ -226,7 +226,7 @@ func (m *Gateway) door(s gatewayState, o int8, out *Steps[gatewayState]) {
 		return
 	}
 	c := m.states[s.progress+1]
-	d := m.definition(c.defined, o)
+	d := m.definition(c.defined)
 	if c.defined != 0 && c.holds[m.records[o].user] == 0 && c.granted < d.limit {
 		return
 	}

@@ -49,4 +49,7 @@ func TestModel_GatewayEachLineIsNeeded(t *testing.T) {
 		})
 	}
 	everySwitch(t, designs)
+	t.Run("messages alone do, where none is missed", func(t *testing.T) {
+		holds(t, newGateway(raised, GatewayDesign{BusOnly: true}, GatewayFaults{}))
+	})
 }

@@ -34,7 +34,7 @@ func (m *Issuer) apply(r *redis, first, to, known int8) (bad string) {
 	if known > 0 {
 		defined = max(defined, m.states[known+1].defined)
 	}
-	d := m.definition(defined, first)
+	d := m.definition(defined)
 	for o := first; o <= to; o++ {
 		was := m.outcomes[o]
 		c, outcome, _ := m.decide(r.coupon, o, d)

@@ -154,7 +154,7 @@ func (w *walk) run() {
 	w.look()
 }
 
-// first is the first request that is not given to Redis.
+// firstUndecided is the first request that is not given to Redis.
 func (w *walk) firstUndecided(p owner) int8 { return max(p.at+1, p.next) }
 
 func (w *walk) fetch() {

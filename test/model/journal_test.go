@@ -42,7 +42,7 @@ func TestModel_Ledger(t *testing.T) {
 	t.Run("restored", func(t *testing.T) { holds(t, &Ledger{Restore: 1}) })
 	t.Run("an answer lost", func(t *testing.T) { holds(t, &Ledger{Lose: 1}) })
 	t.Run("another journal", func(t *testing.T) { holds(t, &Ledger{Anew: 1}) })
-	if !testing.Short() {
+	if *whole {
 		t.Run("restored twice", func(t *testing.T) { holds(t, &Ledger{Restore: 2, Lose: 1}) })
 	}
 }

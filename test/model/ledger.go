@@ -3,7 +3,7 @@ package model
 import "fmt"
 
 // Ledger is the model of two ledgers, one of them possibly stale, and a Postgres that may be restored, over any journal
-// that issuer.go allows: services/ledger/consume.go over its internal/postgres.
+// that issuer.go allows: services/ledger/posting over services/ledger/internal/postgres.
 type Ledger struct {
 	LedgerDesign
 	Restore, Lose, Anew int8 // of Postgres; of a transaction's answer; the journal is made anew

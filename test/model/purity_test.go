@@ -22,7 +22,7 @@ func alphabet() (all []purityRecord) {
 
 func TestModel_Purity(t *testing.T) {
 	longest := 5
-	if testing.Short() {
+	if !*whole {
 		longest = 4
 	}
 	log, bad, tried := Purity{}.Search(alphabet(), longest)

@@ -119,7 +119,7 @@ func newLog(records ...Record) *Log {
 	for i := range records {
 		l.first = append(l.first, int8(len(l.facts)))
 		c := l.states[i]
-		next, outcome, fact := l.decide(c, int8(i), l.definition(c.defined, int8(i)))
+		next, outcome, fact := l.decide(c, int8(i), l.definition(c.defined))
 		l.states, l.outcomes = append(l.states, next), append(l.outcomes, outcome)
 		if fact != nil {
 			l.facts = append(l.facts, *fact)
@@ -139,8 +139,8 @@ func (l *Log) source(fact int8) int8 {
 	return l.facts[fact].source
 }
 
-// definition is the record by which offset is decided, where in force is the definition of defined.
-func (l *Log) definition(defined, offset int8) Record {
+// definition is the record of a Coupon's defined; none where that is 0.
+func (l *Log) definition(defined int8) Record {
 	if defined == 0 {
 		return Record{}
 	}
@@ -191,7 +191,7 @@ func (l *Log) restore(c Coupon, f Fact) Coupon {
 		c.granted = f.sequence
 		c.holds[f.user] = f.source + 1
 	}
-	if c.retired(l.definition(c.defined, f.source)) {
+	if c.retired(l.definition(c.defined)) {
 		c.holds = [people]int8{}
 	}
 	return c

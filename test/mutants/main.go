@@ -27,7 +27,7 @@ import (
 
 func main() {
 	seeds := flag.Int("seeds", 2000, "simulated runs for each mutant, at most")
-	only := flag.String("only", "", "try this mutant alone")
+	only := flag.String("only", "", "try this mutant alone, or those of a pattern")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -46,7 +46,10 @@ func run(ctx context.Context, seeds int, only string) (survivors int, err error)
 	if err != nil {
 		return 0, err
 	}
-	patches, err := filepath.Glob(filepath.Join(root, "test", "mutants", only+"*.patch"))
+	if only == "" {
+		only = "*"
+	}
+	patches, err := filepath.Glob(filepath.Join(root, "test", "mutants", only+".patch"))
 	if err != nil {
 		return 0, err
 	}

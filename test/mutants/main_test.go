@@ -56,6 +56,7 @@ func TestJudge(t *testing.T) {
 		bad                 bool
 	}{
 		{"by a seed", simulation, "--- FAIL: TestSimulation (2s)\n    simulation_test.go:9: seed 17: two yes", finding{simulation, "seed 17"}, false},
+		{"too tame to count", simulation, "--- FAIL: TestSimulation (2s)\n    crash: happened 3 times in 2000 runs", finding{}, false},
 		{"by a test", "./a", "--- FAIL: TestA (0s)\n    --- FAIL: TestA/b (0s)\nFAIL", finding{"TestA/b", ""}, false},
 		{"by never ending", "./a -run B", "panic: test timed out after 10m0s", finding{"./a", "it panics, or never ends"}, false},
 		{"not run", "./a", "no Go files", finding{}, true},

@@ -23,7 +23,7 @@ func Firstcome(t testing.TB, env []string, args ...string) (output string, code 
 
 func run(t testing.TB, env []string, out io.Writer, args []string) (code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "firstcome"), args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
@@ -65,6 +65,7 @@ func StartLoad(t testing.TB, env []string, args ...string) *Load {
 	t.Helper()
 	l := &Load{Answers: filepath.Join(t.TempDir(), "answers.ndjson"), Began: make(chan struct{}), Done: make(chan struct{})}
 	args = append([]string{"load", "--record", l.Answers}, args...)
+	t.Cleanup(func() { <-l.Done }) // before the folder of its record goes
 	go func() {
 		defer close(l.Done)
 		out := beginning{began: l.Began}

@@ -13,6 +13,8 @@ import (
 // patience bounds every wait; nothing waits that long unless something is broken.
 const patience = 60 * time.Second
 
+var client = &http.Client{Timeout: patience}
+
 // Eventually waits for a condition that nobody signals.
 func Eventually(t testing.TB, holds func() bool, otherwise func() string) {
 	t.Helper()
@@ -45,7 +47,7 @@ func Do(t testing.TB, req *http.Request, secret string) (status int, body string
 	if secret != "" {
 		req.Header.Set("Authorization", "Bearer "+secret)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}

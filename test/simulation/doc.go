@@ -10,8 +10,8 @@
 //
 // A World takes turns. In each, the scheduler does one thing: it lets one I/O happen that some process waits for (a call),
 // brings an answer, lets a second pass, lets people ask, or lets a disaster happen (see disasters). What it chooses follows
-// from the turn's own seed. A call may fail before or after it took effect, take effect late or in part, or end its process
-// before or after. After the last turn nothing goes wrong any more, and everything has to be done within 200 seconds of the
+// from the turn's own seed. A call may fail before or after it took effect, or end its process before or after; those of issuers
+// may also take effect late, or in part. After the last turn nothing goes wrong any more, and everything has to be done within 200 seconds of the
 // processes' clock: decided, in the journal, committed, in Postgres, handled downstream; or the partition has stopped, for
 // something that was truly lost. TestSimulation also fails where too little of what is interesting happened.
 //

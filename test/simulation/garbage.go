@@ -42,7 +42,7 @@ func (w *World) garbage(p *place) {
 			return
 		}
 	}
-	w.write(p, message(m, w.clock.Time(), true), asked{refused: reason, kind: kind}, meta)
+	w.write(p, appended(m, w.clock.Time()), asked{refused: reason, kind: kind}, meta)
 }
 
 // unreadableBatch stands as one record for all its offsets, as the fetcher gives it.

@@ -60,8 +60,8 @@ func (w *World) ask() {
 func (g *gateway) answer(p *place, a *asked) verdict.Verdict {
 	w := g.w
 	t := verdict.Ticket{Partition: p.number, Offset: a.offset, AppendTime: a.time, CouponID: a.coupon, UserID: a.user}
-	if g.heard[p.number] < 0 {
-		g.start()
+	if g.heard[p.number] < 0 { // as partitions.Heard does
+		g.heard[p.number] = p.requests.end - 1
 	}
 	heard := g.heard[p.number]
 	r := verdicttest.Reading(p.model.Store.State(), t)

@@ -57,7 +57,7 @@ func (g *group) owns(member int, p int32, generation int) bool {
 	return g.owner[p] == member && g.generation[p] == generation
 }
 
-// settled gives what nobody owns to whoever can take it.
+// settle gives what nobody owns to whoever can take it.
 func (g *group) settle(choose func(n int) int) {
 	for p := range g.owner {
 		var able []int

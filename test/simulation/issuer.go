@@ -89,8 +89,8 @@ func (i *issuing) tick() {
 	}
 }
 
-// answers are the kinds of answers that come back to a machine.
-var answers = func() (kinds [partition.LookAtProgress + 1]string) {
+// answerKinds are the kinds of answers that come back to a machine.
+var answerKinds = func() (kinds [partition.LookAtProgress + 1]string) {
 	for k := range kinds {
 		kinds[k] = "answer to " + partition.Kind(k).String()
 	}
@@ -103,7 +103,7 @@ func (i *issuing) items(add func(item)) {
 			add(item{partition: o.partition, kind: "step", run: o.step})
 		}
 		for at, r := range o.results {
-			add(item{partition: o.partition, kind: answers[r.Kind], run: func() { o.deliver(at) }})
+			add(item{partition: o.partition, kind: answerKinds[r.Kind], run: func() { o.deliver(at) }})
 		}
 	}
 }

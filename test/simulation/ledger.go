@@ -6,6 +6,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/posting"
+	"github.com/firstcome/firstcome/services/ledger/posting/postingtest"
 )
 
 // newLedger is a ledger: the handler of services/ledger over the Postgres of this world.
@@ -72,13 +73,13 @@ func (s postgresOf) Place(ctx context.Context, partition int32) (posting.Place, 
 func (s postgresOf) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
 	c := s.call(b.Partition, "write")
 	c.what = sayable{"p%d postgres: write %d definitions and %d grants from %d to %d", []any{b.Partition, len(b.Definitions), len(b.Grants), b.From.Next, b.To.Next}}
-	tx, err := ask(ctx, s.p, c, func() (transaction, error) { return s.pg.write(ctx, b) })
+	tx, err := ask(ctx, s.p, c, func() (postingtest.Transaction, error) { return s.pg.write(ctx, b) })
 	if err != nil {
 		return err
 	}
-	if err := settle(ctx, tx.refused); err != nil {
+	if err := settle(ctx, tx.Refused); err != nil {
 		return err
 	}
-	_, err = ask(ctx, s.p, s.call(b.Partition, "commit"), func() (struct{}, error) { return struct{}{}, s.pg.commit(ctx, tx) })
+	_, err = ask(ctx, s.p, s.call(b.Partition, "commit"), func() (struct{}, error) { return struct{}{}, s.pg.commit(ctx, b, tx) })
 	return err
 }

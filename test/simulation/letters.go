@@ -8,18 +8,6 @@ import (
 	"github.com/firstcome/firstcome/pkg/producer"
 )
 
-// letters are the dead letters' topic.
-type letters struct {
-	count int64
-	at    map[letterKey][]event.Record // by where they came from
-}
-
-type letterKey struct {
-	topic     string
-	partition int32
-	offset    int64
-}
-
 // lettersOf is the topic as one that buries records of a topic sees it.
 type lettersOf struct {
 	w     *World
@@ -34,8 +22,8 @@ func (l lettersOf) PublishTo(_ context.Context, number int32, messages ...event.
 	}
 	var acks []producer.Ack
 	for _, m := range messages {
-		acks = append(acks, producer.Ack{Partition: number, Offset: w.letters.count})
-		w.letters.count++
+		acks = append(acks, producer.Ack{Partition: number, Offset: w.letters})
+		w.letters++
 		w.buried(m)
 	}
 	return acks, nil
@@ -43,31 +31,29 @@ func (l lettersOf) PublishTo(_ context.Context, number int32, messages ...event.
 
 // buried looks whether a dead letter is of a record that had to become one, for that reason.
 func (w *World) buried(m event.Message) {
-	r := message(m, w.clock.Time(), false)
-	key := letterKey{topic: header(r, "fc_topic")}
+	r := message(m)
+	topic, offset := header(r, "fc_topic"), int64(-1)
 	p, err := strconv.Atoi(header(r, "fc_partition"))
-	key.partition = int32(p)
 	if err == nil {
-		key.offset, err = strconv.ParseInt(header(r, "fc_offset"), 10, 64)
+		offset, err = strconv.ParseInt(header(r, "fc_offset"), 10, 64)
 	}
 	if err != nil || p < 0 || p >= len(w.places) {
 		w.breach("a dead letter does not say where it came from: %v", m.Headers)
 		return
 	}
-	w.letters.at[key] = append(w.letters.at[key], r)
 	place := w.places[p]
-	if key.topic != place.requests.name {
-		w.breach("a dead letter of %s", key.topic)
+	if topic != place.requests.name {
+		w.breach("a dead letter of %s", topic)
 		return
 	}
-	from := place.requests.holding(key.offset)
+	from := place.requests.holding(offset)
 	if from == nil {
-		w.breach("a dead letter of offset %d of %v, which has no record", key.offset, place.requests)
+		w.breach("a dead letter of offset %d of %v, which has no record", offset, place.requests)
 		return
 	}
 	a := place.asked[from.Offset]
 	if string(a.refused) != header(r, "fc_reason") || string(r.Key) != string(from.Key) || string(r.Value) != string(from.Value) {
-		w.breach("the dead letter of offset %d of %v says %s, and not %q, or other bytes", key.offset, place.requests, header(r, "fc_reason"), a.refused)
+		w.breach("the dead letter of offset %d of %v says %s, and not %q, or other bytes", offset, place.requests, header(r, "fc_reason"), a.refused)
 	}
 	place.model.Letters[from.Offset]++
 }

@@ -45,7 +45,7 @@ func (p *place) land(a *asked) {
 		panic(err)
 	}
 	setType(&m, newerType)
-	r := p.journal.append(0, message(m, p.w.clock.Time(), false))
+	r := p.journal.append(0, message(m))
 	p.first[a.offset] = &r
 	p.sources = append(p.sources, a.offset)
 	p.w.say("a newer issuer writes a record of source %d into the journal of partition %d, at %d", a.offset, p.number, r.Offset)

@@ -48,11 +48,9 @@ func (w *World) judge() {
 	}
 }
 
-// justify: a partition may only stop where something was truly lost: where the log begins beyond a fact that is not in the
-// journal, or beyond what was committed and what Redis has.
+// justify: a partition may only stop where something was truly lost.
 func (p *place) justify() {
-	start := p.requests.start
-	if p.model.Covered(start) && (p.model.Committed.Offset >= start || p.model.Store.Progress().Offset >= start-1) {
+	if p.model.Whole(p.model.Store.Progress().Offset) {
 		p.w.breach("partition %d stops although nothing was lost: %s", p.number, p.stoppedFor())
 	}
 }

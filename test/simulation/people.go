@@ -71,7 +71,7 @@ func (w *World) claim(p *place, coupon, user string) *asked {
 	if err != nil {
 		panic(err)
 	}
-	return w.write(p, message(m, w.clock.Time(), true), asked{coupon: coupon, user: user}, meta)
+	return w.write(p, appended(m, w.clock.Time()), asked{coupon: coupon, user: user}, meta)
 }
 
 func (w *World) define(p *place, d fcfs.Definition) *asked {
@@ -80,7 +80,7 @@ func (w *World) define(p *place, d fcfs.Definition) *asked {
 	if err != nil {
 		panic(err)
 	}
-	return w.write(p, message(m, w.clock.Time(), true), asked{coupon: d.CouponID, definition: &d}, meta)
+	return w.write(p, appended(m, w.clock.Time()), asked{coupon: d.CouponID, definition: &d}, meta)
 }
 
 func definedMessage(d fcfs.Definition, meta event.Meta) (event.Message, error) {

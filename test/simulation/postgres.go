@@ -14,20 +14,10 @@ import (
 // which everything can happen; it is optimistic where the real one locks, so that more can happen.
 type postgres struct {
 	*postingtest.Store
-	w        *World
-	backups  []postingtest.Backup // the first is of a database without even a schema
-	restored int
-	most     map[int32]int64 // of the journal that was ever written, by partition
+	w       *World
+	backups []postingtest.Backup // the first is of a database without even a schema
+	most    map[int32]int64      // of the journal that was ever written, by partition
 }
-
-// transaction is a batch that was written and is not committed.
-type transaction struct {
-	batch    posting.Batch
-	refused  posting.Refused
-	restored int
-}
-
-var errLook = errors.New("only looking")
 
 func newPostgres(w *World) *postgres {
 	g := &postgres{Store: postingtest.NewStore(), w: w, backups: make([]postingtest.Backup, 1), most: map[int32]int64{}}
@@ -37,20 +27,13 @@ func newPostgres(w *World) *postgres {
 
 // write compares the row, and finds out what the batch contradicts: nothing, since the row is exact and nobody else writes
 // into the journal.
-func (g *postgres) write(ctx context.Context, b posting.Batch) (transaction, error) {
-	tx := transaction{batch: b, restored: g.restored}
-	err := g.Write(ctx, b, func(_ context.Context, refused posting.Refused) error {
-		tx.refused = refused
-		return errLook
-	})
-	switch {
-	case errors.Is(err, posting.ErrMoved):
+func (g *postgres) write(ctx context.Context, b posting.Batch) (postingtest.Transaction, error) {
+	tx, err := g.Stage(ctx, b)
+	if errors.Is(err, posting.ErrMoved) {
 		g.w.saw("the ledger's row has moved")
-	case errors.Is(err, errLook):
-		err = nil
 	}
-	if len(tx.refused) > 0 || err == nil && g.holds(b) {
-		g.w.breach("Postgres has something in the place of the batch of partition %d from %d to %d: refused are %v", b.Partition, b.From.Next, b.To.Next, tx.refused)
+	if len(tx.Refused) > 0 || err == nil && g.holds(b) {
+		g.w.breach("Postgres has something in the place of the batch of partition %d from %d to %d: refused are %v", b.Partition, b.From.Next, b.To.Next, tx.Refused)
 	}
 	return tx, err
 }
@@ -70,19 +53,13 @@ func (g *postgres) holds(b posting.Batch) bool {
 	return false
 }
 
-func (g *postgres) commit(ctx context.Context, tx transaction) error {
-	err := g.Write(ctx, tx.batch, func(_ context.Context, refused posting.Refused) error {
-		if !slices.Equal(refused, tx.refused) || tx.restored != g.restored {
-			return postingtest.ErrEnded
-		}
-		return nil
-	})
-	if errors.Is(err, posting.ErrMoved) || errors.Is(err, postingtest.ErrEnded) {
+func (g *postgres) commit(ctx context.Context, b posting.Batch, tx postingtest.Transaction) error {
+	err := g.Commit(ctx, tx)
+	if errors.Is(err, postingtest.ErrEnded) {
 		g.w.saw("a transaction is ended")
-		return postingtest.ErrEnded
 	}
 	if err == nil {
-		g.most[tx.batch.Partition] = max(g.most[tx.batch.Partition], tx.batch.To.Next)
+		g.most[b.Partition] = max(g.most[b.Partition], b.To.Next)
 	}
 	return err
 }
@@ -91,7 +68,6 @@ func (g *postgres) backUp() { g.backups = append(g.backups, g.Backup()) }
 
 // restore goes back to a backup. No transaction survives it.
 func (g *postgres) restore(choose int) {
-	g.restored++
 	g.Restore(g.backups[choose%len(g.backups)])
 }
 

@@ -50,7 +50,7 @@ func quieter(p plan, fails func(plan) (int, bool)) plan {
 // pass tries each piece of a size once: without it, and else tamed.
 func pass(p plan, size int, fails func(plan) (int, bool), until time.Time) (plan, bool) {
 	changed := false
-	for at := len(p.steps) - size; at > -size && time.Now().Before(until); at -= size {
+	for at := len(p.steps) - size; at > -size && time.Now().Before(until); at = min(at, len(p.steps)) - size {
 		from, to := max(0, at), at+size
 		if shorter, ok := try(p.without(from, to), fails); ok {
 			p, changed = shorter, true

@@ -65,7 +65,7 @@ func (j journalOf) PublishTo(_ context.Context, number int32, messages ...event.
 	}
 	var acks []producer.Ack
 	for _, m := range messages {
-		r := j.journal.append(0, message(m, j.w.clock.Time(), false))
+		r := j.journal.append(0, message(m))
 		j.landed(r)
 		acks = append(acks, producer.Ack{Partition: number, Offset: r.Offset})
 	}

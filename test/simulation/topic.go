@@ -27,12 +27,14 @@ func (t *topic) append(gap int64, r event.Record) event.Record {
 	return r
 }
 
-// message is a record that a producer appends.
-func message(m event.Message, at time.Time, logAppendTime bool) event.Record {
-	if !logAppendTime {
-		at = m.Time
-	}
-	return event.Record{Time: at.UTC(), LogAppendTime: logAppendTime, Key: m.Key, Value: m.Value, Headers: m.Headers}
+// message is a record with the time of who makes it.
+func message(m event.Message) event.Record {
+	return event.Record{Time: m.Time.UTC(), Key: m.Key, Value: m.Value, Headers: m.Headers}
+}
+
+// appended is a record with the time of the broker.
+func appended(m event.Message, at time.Time) event.Record {
+	return event.Record{Time: at.UTC(), LogAppendTime: true, Key: m.Key, Value: m.Value, Headers: m.Headers}
 }
 
 // fetch gives at most so many records from an offset on.

@@ -30,7 +30,7 @@ type World struct {
 	places                         []*place
 	processes                      []*process
 	requests, ledgers, downstreams *group
-	letters                        letters
+	letters                        int64 // how many dead letters there are
 	postgres                       *postgres
 	gateways                       []*gateway
 	late                           []delayed
@@ -88,7 +88,6 @@ func newWorld(seed uint64, tr *trace) *World {
 	w.ledgers = newGroup(w, "ledger", w.config.partitions)
 	w.downstreams = newGroup(w, "downstream", w.config.partitions)
 	w.postgres = newPostgres(w)
-	w.letters.at = map[letterKey][]event.Record{}
 	for p := range w.config.partitions {
 		w.places = append(w.places, w.newPlace(int32(p)))
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/firstcome/firstcome/cli/internal/crowd"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -67,7 +66,8 @@ func readAnswers(path string, take func(crowd.Record) error) error {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
+	n := 1
+	for ; lines.Scan(); n++ {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
@@ -79,7 +79,10 @@ func readAnswers(path string, take func(crowd.Record) error) error {
 			return err
 		}
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("line %d: %w", n, err)
+	}
+	return nil
 }
 
 // of takes the answers about the coupons of a partition; nil: there are none. complete says that the log has every claim
@@ -88,13 +91,13 @@ func (a *Answers) of(l *look, complete bool) (*told, error) {
 	if a == nil {
 		return nil, nil
 	}
-	t := &told{look: l, complete: complete, stories: map[person]story{}, soldOut: map[window]int64{}, numbers: map[string]uint32{}}
+	t := &told{look: l, complete: complete, coupons: map[string]bool{}, stories: map[person]story{}, soldOut: map[window]int64{}, numbers: map[string]uint32{}}
 	for id := range a.coupons {
 		if event.Partition(id, l.partitions) == l.partition && l.looksAt([]byte(id)) {
-			t.coupons = append(t.coupons, id)
+			t.coupons[id] = true
 		}
 	}
-	if t.coupons == nil {
+	if len(t.coupons) == 0 {
 		return nil, nil
 	}
 	return t, t.each(func(r crowd.Record) error {
@@ -106,7 +109,7 @@ func (a *Answers) of(l *look, complete bool) (*told, error) {
 // each reads the answers about the partition's coupons.
 func (t *told) each(take func(crowd.Record) error) error {
 	return t.Answers.each(func(r crowd.Record) error {
-		if !slices.Contains(t.coupons, r.CouponID) {
+		if !t.coupons[r.CouponID] {
 			return nil
 		}
 		return take(r)

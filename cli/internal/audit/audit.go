@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -70,6 +71,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 }
 
 func run(ctx context.Context, cfg Config, client *broker.Client, requests, grants, dead string) (Report, error) {
+	cfg.Coupons = slices.Compact(slices.Sorted(slices.Values(cfg.Coupons)))
 	a := &auditor{Config: cfg, client: client, requests: requests, grants: grants, dead: dead}
 	if err := a.topics(ctx); err != nil {
 		return Report{}, err

@@ -16,11 +16,7 @@ type deadLetter struct {
 	reason    event.Reason
 }
 
-func deadLetterOf(r event.Record) deadLetter {
-	l, err := event.ReadDeadLetter(r)
-	if err != nil {
-		return deadLetter{partition: -1, offset: -1}
-	}
+func deadLetterOf(l event.Letter) deadLetter {
 	return deadLetter{l.Record.Topic, l.Record.Partition, l.Record.Offset, l.Reason}
 }
 
@@ -50,13 +46,20 @@ func (a *auditor) compareDeadLetters(ctx context.Context, looks []*look, out *fi
 			continue
 		}
 		compared.DeadLetters++
-		letter := deadLetterOf(r)
+		l, err := event.ReadDeadLetter(r)
+		if err != nil {
+			out.add(Difference{Place: placeDeadLetters, Kind: Unfounded, Partition: -1, Offset: -1, Sentence: fmt.Sprintf("the record at offset %d is %v", r.Offset, err)})
+			continue
+		}
+		letter := deadLetterOf(l)
 		if said[letter] {
 			continue
 		}
-		if sentence := a.judgeLetter(letter, byPartition[letter.partition]); sentence != "" {
-			said[letter] = len(said) < maxKept
-			out.add(Difference{Place: placeDeadLetters, Kind: letterKind(letter), Partition: letter.partition, Offset: letter.offset, Sentence: sentence})
+		if kind, sentence := a.judgeLetter(letter, byPartition[letter.partition]); sentence != "" {
+			if len(said) < maxKept {
+				said[letter] = true
+			}
+			out.add(Difference{Place: placeDeadLetters, Kind: kind, Partition: letter.partition, Offset: letter.offset, Sentence: sentence})
 		}
 	}
 	for _, l := range looks {
@@ -67,32 +70,29 @@ func (a *auditor) compareDeadLetters(ctx context.Context, looks []*look, out *fi
 
 // judgeLetter says what is wrong with a dead letter; "" = nothing. Those of other partitions than the ones that were
 // looked at, and of requests that were not, are left out.
-func (a *auditor) judgeLetter(d deadLetter, l *look) string {
+func (a *auditor) judgeLetter(d deadLetter, l *look) (Kind, string) {
 	switch {
 	case d.topic == a.grants:
-		return fmt.Sprintf("the ledger refused the journal record at journal offset %d of partition %d: %s", d.offset, d.partition, d.reason)
+		kind := Unfounded
+		if d.reason == event.ReasonUniqueViolation {
+			kind = Twice
+		}
+		return kind, fmt.Sprintf("the ledger refused the journal record at journal offset %d of partition %d: %s", d.offset, d.partition, d.reason)
 	case d.topic != a.requests || d.partition < 0 || int(d.partition) >= a.partitions:
-		return fmt.Sprintf("there is one of topic %q, partition %d, offset %d: %s", d.topic, d.partition, d.offset, d.reason)
+		return Unfounded, fmt.Sprintf("there is one of topic %q, partition %d, offset %d: %s", d.topic, d.partition, d.offset, d.reason)
 	case l == nil || d.offset < l.bound.LogStart || d.offset > l.bound.Progress:
-		return ""
+		return "", ""
 	}
 	i := sort.Search(len(l.dead), func(i int) bool { return l.dead[i].offset >= d.offset })
 	if i == len(l.dead) || l.dead[i].offset != d.offset {
-		return fmt.Sprintf("the request at %d/%d is one (%s), and it is a good one", d.partition, d.offset, d.reason)
+		return Unfounded, fmt.Sprintf("the request at %d/%d is one (%s), and it is a good one", d.partition, d.offset, d.reason)
 	}
 	want := &l.dead[i]
 	want.found = true
 	if want.reason != d.reason {
-		return fmt.Sprintf("the request at %d/%d is one for %s, and it should be for %s", d.partition, d.offset, d.reason, want.reason)
+		return Wrong, fmt.Sprintf("the request at %d/%d is one for %s, and it should be for %s", d.partition, d.offset, d.reason, want.reason)
 	}
-	return ""
-}
-
-func letterKind(d deadLetter) Kind {
-	if d.reason == event.ReasonUniqueViolation {
-		return Twice
-	}
-	return Unfounded
+	return "", ""
 }
 
 func (l *look) missingLetters(out *findings) {

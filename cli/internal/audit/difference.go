@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 )
@@ -14,7 +15,7 @@ const (
 	placeJournal     = "journal"
 	placeRedis       = "redis"
 	placePostgres    = "postgres"
-	placeDeadLetters = "dead letters"
+	placeDeadLetters = "dead_letters"
 	placeAnswers     = "answers"
 )
 
@@ -35,7 +36,7 @@ const (
 
 // Difference is one thing that is not as the log leads to, as a sentence for an operator and with its place for a machine.
 type Difference struct {
-	Place     string `json:"place"` // requests, journal, redis, postgres, dead letters, answers
+	Place     string `json:"place"` // requests, journal, redis, postgres, dead_letters, answers
 	Kind      Kind   `json:"kind"`
 	Partition int32  `json:"partition"` // -1: about no single one
 	Offset    int64  `json:"offset"`    // of the request that it is about; -1: about no single one
@@ -43,6 +44,11 @@ type Difference struct {
 	Window    string `json:"window,omitempty"`
 	Sequence  int64  `json:"sequence,omitempty"`
 	Sentence  string `json:"sentence"`
+}
+
+// String is the difference for people: where, and the sentence.
+func (d Difference) String() string {
+	return strings.ReplaceAll(d.Place, "_", " ") + ": " + d.Sentence
 }
 
 // maxKept bounds the differences of one place that are kept: a Postgres that was emptied differs a million times.

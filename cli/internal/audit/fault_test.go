@@ -24,19 +24,24 @@ type fault struct {
 // of one pipeline, and is taken out again.
 func TestFaults(t *testing.T) {
 	w := newWorld(t)
-	for _, group := range [][]fault{journalFaults, redisFaults, postgresFaults, letterFaults} {
-		for _, f := range group {
-			t.Run(f.name, func(t *testing.T) {
-				w.t = t
-				defer w.mend()
-				f.hand(w)
-				r, err := w.audit()
-				if err != nil {
-					t.Fatal(err)
-				}
-				check(t, r, f.kind, f.want...)
-			})
-		}
+	w.try(slices.Concat(journalFaults, redisFaults, postgresFaults, letterFaults)...)
+}
+
+// try puts in one fault after the other, each of them alone.
+func (w *world) try(faults ...fault) {
+	t := w.t
+	defer func() { w.t = t }()
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			w.t = t
+			defer w.mend()
+			f.hand(w)
+			r, err := w.audit()
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, r, f.kind, f.want...)
+		})
 	}
 }
 
@@ -45,7 +50,7 @@ func check(t *testing.T, r Report, kind Kind, want ...string) {
 	t.Helper()
 	said := 0
 	for _, d := range r.Differences {
-		sentence := d.Place + ": " + d.Sentence
+		sentence := d.String()
 		i := slices.IndexFunc(want, func(s string) bool { return strings.Contains(sentence, s) })
 		if i < 0 {
 			t.Errorf("it said %q (%s)", sentence, d.Kind)
@@ -327,11 +332,13 @@ var letterFaults = []fault{
 	{"none", lettersWith(func(*world) []event.Message { return nil }), Missing, []string{"dead letters: the request at 0/5 (not_cloudevent) is not among them"}},
 	{"a good request", lettersWith(func(w *world) []event.Message { return append(w.letters, letter(w.requests, 3, event.ReasonInvalid)) }), Unfounded,
 		[]string{"dead letters: the request at 0/3 is one (invalid), and it is a good one"}},
-	{"another reason", lettersWith(func(w *world) []event.Message { return []event.Message{letter(w.requests, 5, event.ReasonInvalid)} }), Unfounded,
+	{"another reason", lettersWith(func(w *world) []event.Message { return []event.Message{letter(w.requests, 5, event.ReasonInvalid)} }), Wrong,
 		[]string{"dead letters: the request at 0/5 is one for invalid, and it should be for not_cloudevent"}},
 	{"an alarm of the ledger", func(w *world) {
 		w.lettersOf(append(w.letters, letter(w.grants, 3, event.ReasonUniqueViolation))...)
 	}, Twice, []string{"dead letters: the ledger refused the journal record at journal offset 3 of partition 0: unique_violation"}},
 	{"one of another system", lettersWith(func(w *world) []event.Message { return append(w.letters, letter("other", 3, event.ReasonInvalid)) }), Unfounded,
 		[]string{`dead letters: there is one of topic "other", partition 0, offset 3: invalid`}},
+	{"a record that is none", lettersWith(func(w *world) []event.Message { return append(w.letters, event.Message{Value: []byte("x")}) }), Unfounded,
+		[]string{"dead letters: the record at offset 1 is no dead letter: it has no headers fc_"}},
 }

@@ -35,7 +35,7 @@ func TestManyPages(t *testing.T) {
 	}
 	far := int64(2*pageRows + 500)
 	last := w.written(fcfs.Fact{Source: fcfs.Source{Offset: 4000}, RequestedAt: 1, LogTime: 1, Granted: &fcfs.GrantFact{CouponID: "tea", UserID: "eve", Sequence: 9, Limit: people}})
-	for _, f := range []fault{
+	w.try([]fault{
 		{"a late batch", journalWith(func(_ *world, j []event.Message) []event.Message { return append(j, j[900:8000]...) }), "", nil},
 		{"a late batch in the middle", journalWith(func(_ *world, j []event.Message) []event.Message {
 			return append(append(j[:6000:6000], j[2000:5000]...), j[6000:]...)
@@ -49,21 +49,9 @@ func TestManyPages(t *testing.T) {
 		{"a duplicate that says something else", appended(func(*world) event.Message { return last }), Wrong, []string{"(source 0/4000) is a duplicate of the one at journal offset 4000, and not the same: its value is"}},
 		{"a row far in", func(w *world) { w.sql(`UPDATE grants SET "limit" = 1 WHERE source_offset = $1`, far) }, Wrong, []string{fmt.Sprintf("(source 0/%d) is wrong: limit is 1", far)}},
 		{"a person far in", func(w *world) { w.do("HDEL", w.keys.Granted("tea", ""), "p09000") }, Missing, []string{`redis: "p09000" is missing in coupon tea, sequence 9001`}},
-	} {
-		t.Run(f.name, func(t *testing.T) {
-			w.t = t
-			defer w.mend()
-			f.hand(w)
-			r, err := w.audit()
-			if err != nil {
-				t.Fatal(err)
-			}
-			check(t, r, f.kind, f.want...)
-		})
-	}
+	}...)
 
 	// Of what is wrong everywhere, the first are kept and all are counted.
-	w.t = t
 	w.sql(`UPDATE grants SET "limit" = 1`)
 	w.do("DEL", w.keys.Granted("tea", ""))
 	if r, err = w.audit(); err != nil {

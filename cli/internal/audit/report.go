@@ -70,7 +70,7 @@ func (r Report) Write(w io.Writer) {
 			fmt.Fprintf(w, "… and %s more (--json has the first %s of each place)\n", crowd.Grouped(int64(r.total()-i)), crowd.Grouped(maxKept))
 			break
 		}
-		fmt.Fprintf(w, "%s: %s\n", d.Place, d.Sentence)
+		fmt.Fprintln(w, d)
 	}
 	fmt.Fprintln(w, r.Line())
 }

@@ -22,10 +22,13 @@ func (a *auditor) findStrays(ctx context.Context, out *findings) error {
 	stray := func(key string, partition int32) {
 		mu.Lock()
 		defer mu.Unlock()
-		if !said[key] {
-			said[key] = len(said) < maxKept
-			out.add(Difference{Place: placeRedis, Kind: Unfounded, Partition: partition, Offset: -1, Sentence: fmt.Sprintf("the key %q belongs to nothing", key)})
+		if said[key] {
+			return
 		}
+		if len(said) < maxKept {
+			said[key] = true
+		}
+		out.add(Difference{Place: placeRedis, Kind: Unfounded, Partition: partition, Offset: -1, Sentence: fmt.Sprintf("the key %q belongs to nothing", key)})
 	}
 	return a.scan(ctx, func(key string) error {
 		partition, rest, ok := splitKey(a.RedisPrefix, key)

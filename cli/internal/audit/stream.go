@@ -28,6 +28,7 @@ type stream struct {
 	ahead     chan piece
 	stop      context.CancelFunc  // of what is ahead
 	passed    func(offsets int64) // told of each piece
+	patience  time.Duration       // with one answer
 }
 
 type piece struct {
@@ -38,7 +39,7 @@ type piece struct {
 func newStream(client *broker.Client, topic string, partition int32, from, end int64, passed func(int64)) *stream {
 	return &stream{
 		fetcher: consumer.NewFetcher(client, topic, partition, consumer.FetchConfig{MaxBytes: fetchBytes, MaxRecords: fetchRecords}),
-		topic:   topic, partition: partition, next: from, end: end, passed: passed,
+		topic:   topic, partition: partition, next: from, end: end, passed: passed, patience: patience,
 	}
 }
 
@@ -105,7 +106,15 @@ func (s *stream) piece(ctx context.Context) piece {
 }
 
 func (s *stream) ask(ctx context.Context, from int64) piece {
-	got, err := s.fetcher.Fetch(ctx, from)
+	bounded, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	got, err := s.fetcher.Fetch(bounded, from)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = fmt.Errorf("in %s no broker gave offset %d of partition %d of topic %s", s.patience, from, s.partition, s.topic)
+		if why := s.fetcher.Waiting(); why != "" {
+			err = fmt.Errorf("%w: %s", err, why)
+		}
+	}
 	return piece{got, err}
 }
 

@@ -30,7 +30,7 @@ import (
 type told struct {
 	*look
 	complete bool
-	coupons  []string
+	coupons  map[string]bool // that the answers are about
 
 	stories map[person]story
 	more    map[person][]story // grants after the first, of other windows
@@ -131,7 +131,7 @@ func (t *told) number(window string) uint32 {
 // judge reads the answers once more, when the log is known.
 func (t *told) judge(o *oracle) error {
 	t.times = make(map[string]times)
-	for _, id := range t.coupons {
+	for id := range t.coupons {
 		if c := o.log.Coupon(id); c != nil {
 			for _, d := range c.Definitions() {
 				had := t.times[id]

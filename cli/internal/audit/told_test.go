@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -162,7 +163,28 @@ func TestOpenAnswers(t *testing.T) {
 	if _, err := OpenAnswers([]string{path}); err == nil || !strings.Contains(err.Error(), path+": line 2") {
 		t.Errorf("got %v, want file and line named", err)
 	}
+	write("{}\n\n" + strings.Repeat(" ", 1<<20) + "{}\n")
+	if _, err := OpenAnswers([]string{path}); err == nil || !strings.Contains(err.Error(), path+": line 3: ") {
+		t.Errorf("got %v of a line that is too long, want file and line named", err)
+	}
 	if _, err := OpenAnswers([]string{t.TempDir()}); err == nil || !strings.Contains(err.Error(), "not a file") {
 		t.Errorf("got %v of a folder", err)
 	}
+}
+
+// Whatever is in such a file, it is read or the error names file and line.
+func FuzzOpenAnswers(f *testing.F) {
+	f.Add([]byte(`{"coupon_id":"tea","user_id":"ada","outcome":"granted","sequence":1,"asked_at":"2026-11-22T10:00:00Z","took_ms":1.5,"broken":["x"]}` + "\n\n{}"))
+	f.Add([]byte(`{"took_ms":"soon"}`))
+	f.Add([]byte("{}\r\nnull\n[]"))
+	f.Add(bytes.Repeat([]byte(" "), 1<<20+1))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "answers.ndjson")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenAnswers([]string{path}); err != nil && !strings.HasPrefix(err.Error(), path+": line ") {
+			t.Errorf("%.200q: %v", text, err)
+		}
+	})
 }

@@ -64,10 +64,16 @@ func (g *Gateway) answer(ctx context.Context, r request) (Answer, error) {
 	if err != nil {
 		return refusal(err)
 	}
-	a := Answer{RetryAfter: got.retryAfter}
-	if err := got.decode(&a); err != nil {
+	var told struct {
+		Answer
+		Grant *Grant `json:"grant"` // the earlier one, with already_issued
+	}
+	if err := got.decode(&told); err != nil {
 		return Answer{}, err
 	}
+	a := told.Answer
+	a.RetryAfter = got.retryAfter
+	a.earlier(told.Grant)
 	switch a.Status {
 	case Pending, Granted, Refused:
 		return a, nil
@@ -81,8 +87,13 @@ func refusal(err error) (Answer, error) {
 		return Answer{}, err
 	}
 	a := Answer{ClaimID: p.ClaimID, Status: Refused, Outcome: outcomes[p.Name]}
-	if p.Grant != nil {
-		a.Sequence, a.GrantID, a.Window = p.Grant.Sequence, p.Grant.GrantID, p.Grant.Window
-	}
+	a.earlier(p.Grant)
 	return a, nil
+}
+
+// earlier takes the grant that an already_issued came with, if one was told.
+func (a *Answer) earlier(g *Grant) {
+	if g != nil {
+		a.Sequence, a.GrantID, a.Window = g.Sequence, g.GrantID, g.Window
+	}
 }

@@ -70,6 +70,16 @@ func TestGateway_Claim(t *testing.T) {
 	}
 }
 
+// What a claim became tells of the earlier grant as a refusal does.
+func TestGateway_Status(t *testing.T) {
+	g, last, _ := gateway(t, 200, nil, `{"claim_id":"x","coupon_id":"tea","status":"refused","outcome":"already_issued","grant":{"grant_id":"g","sequence":4,"window":"2026-11-22"}}`)
+	got, err := g.Status(t.Context(), "x")
+	want := Answer{ClaimID: "x", CouponID: "tea", Status: Refused, Outcome: "already_issued", Sequence: 4, GrantID: "g", Window: "2026-11-22"}
+	if err != nil || !reflect.DeepEqual(got, want) || last.URL.Path != "/v1/claims/x" {
+		t.Errorf("asked %s, got %+v, %v; want %+v", last.URL, got, err, want)
+	}
+}
+
 func TestGateway_UnknownStatus(t *testing.T) {
 	g, _, _ := gateway(t, 200, nil, `{"status":"perhaps"}`)
 	if _, err := g.Status(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), `"perhaps"`) {

@@ -24,7 +24,7 @@ type Problem struct {
 	Errors        []FieldError  `json:"errors"`
 }
 
-// Grant is what an already-issued refusal tells of the earlier grant.
+// Grant is what already_issued tells of the earlier grant.
 type Grant struct {
 	GrantID  string `json:"grant_id"`
 	Sequence int64  `json:"sequence"`

@@ -3,6 +3,7 @@ package crowd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -37,6 +38,7 @@ type Result struct {
 	Records   []Record
 	Took      time.Duration // from the first request to the last answer, without the recheck
 	Rechecked int           // claims that were asked about again and answered
+	Unchecked int           // claims that no gateway answered about again
 	Held      int           // people who arrived by the rate and had to wait, since so many were asking as Concurrency allows
 }
 
@@ -142,28 +144,40 @@ func (c Config) recheck(ctx context.Context, res *Result) {
 		if r.ClaimID == "" || r.Outcome == "" || r.Outcome == "retired" {
 			return
 		}
-		a, err := c.status(ctx, r)
-		if err != nil {
-			r.Error = "asked again about the claim: " + err.Error()
+		a, err := c.again(ctx, *r)
+		if err == nil {
+			r.told(a, nil)
+			r.Requests-- // it was not the person who needed this one
+		}
+		var p *client.Problem
+		retired := errors.As(err, &p) && p.Name == "retired" // an answer too, and after a day the right one
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil || retired {
+			res.Rechecked++
 			return
 		}
-		r.told(a, nil)
-		r.Requests-- // it was not the person who needed this one
-		mu.Lock()
-		res.Rechecked++
-		mu.Unlock()
+		res.Unchecked++
+		r.Error = "asked again about the claim: " + err.Error()
 	})
 }
 
-// status asks about a person's claim at one door after the other, until one answers.
-func (c Config) status(ctx context.Context, r *Record) (a client.Answer, err error) {
-	for range c.Doors {
-		if a, err = c.door(r).Status(ctx, r.ClaimID); !client.Lost(err) {
+// again asks about a person's claim as patiently as the person did, until a door answers. What it takes is noted in a copy
+// of the record, since it is nothing that the person did.
+func (c Config) again(ctx context.Context, r Record) (client.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.GiveUp)
+	defer cancel()
+	r.Requests = 0
+	for {
+		a, err := c.door(&r).Status(ctx, r.ClaimID)
+		if err == nil {
+			return a, nil
+		}
+		done, wait := r.told(a, err)
+		if done || pause(ctx, r.spread(wait, rand.Float64())) != nil {
 			return a, err
 		}
-		r.door++
 	}
-	return a, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

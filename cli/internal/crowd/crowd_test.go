@@ -96,6 +96,53 @@ func TestRun_RecheckIsNobodysRetry(t *testing.T) {
 	}
 }
 
+// sullenDoor grants, and when it is asked about that again it says no so many times.
+type sullenDoor struct {
+	*door
+	no    error
+	times int
+}
+
+func (d *sullenDoor) Status(ctx context.Context, claimID string) (client.Answer, error) {
+	if d.times--; d.times >= 0 {
+		return client.Answer{}, d.no
+	}
+	return d.door.Status(ctx, claimID)
+}
+
+// What a gateway would not say at once is asked for again, and what it never says is not passed over.
+func TestRun_RecheckIsPatient(t *testing.T) {
+	busy := &client.Problem{Name: "unavailable", Status: 503, RetryAfter: time.Second}
+	for _, c := range []struct {
+		name      string
+		no        error
+		times     int
+		rechecked int
+		say       string // "" = all is well
+	}{
+		{"busy for a while", busy, 3, 1, ""},
+		{"asked too often for a while", &client.Problem{Status: 429, RetryAfter: time.Second}, 3, 1, ""},
+		{"away for a while", lost.err, 3, 1, ""},
+		{"busy for ever", busy, 1000, 0, "1 claims could not be asked about again (000001: asked again about the claim: unavailable"},
+		{"unknown", &client.Problem{Name: "unknown-claim", Status: 404}, 1, 0, "1 claims could not be asked about again (000001: asked again about the claim: unknown-claim"},
+		{"retired", &client.Problem{Name: "retired", Status: 410}, 1, 1, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &sullenDoor{newDoor(2), c.no, c.times}
+				res := Run(t.Context(), Config{Doors: []Door{d}, CouponID: "tea", People: 1, Concurrency: 1, GiveUp: time.Minute, Recheck: true})
+				v := Judge(res, Expectation{Granted: 1, Exact: true, Limit: 2, Fresh: true})
+				if v.Rechecked != c.rechecked || v.Retried != 0 || v.OK() != (c.say == "") || !strings.Contains(strings.Join(v.Problems, "; "), c.say) {
+					t.Errorf("got %+v, want %q", v, c.say)
+				}
+				if r := res.Records[0]; r.Outcome != "granted" || r.Requests != 1 || r.Lost != 0 {
+					t.Errorf("the person's story is %+v", r)
+				}
+			})
+		})
+	}
+}
+
 // closedDoor never answers.
 type closedDoor struct{ asked chan struct{} }
 

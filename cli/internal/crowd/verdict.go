@@ -53,7 +53,10 @@ func Judge(res Result, want Expectation) Verdict {
 		v.problem("%d were granted, and at most %d could be", v.Granted, want.Granted)
 	}
 	if v.Unanswered > 0 {
-		v.problem("%d got no answer%s", v.Unanswered, lastError(res.Records))
+		v.problem("%d got no answer%s", v.Unanswered, example(res.Records, func(r Record) bool { return r.Outcome == "" }))
+	}
+	if res.Unchecked > 0 {
+		v.problem("%d claims could not be asked about again%s", res.Unchecked, example(res.Records, func(r Record) bool { return r.Outcome != "" && r.Outcome != "retired" }))
 	}
 	v.contradictions(res.Records, want)
 	return v
@@ -98,9 +101,10 @@ func (v *Verdict) quantiles(records []Record) {
 	v.Latencies = [4]time.Duration{at(50), at(90), at(99), took[len(took)-1]}
 }
 
-func lastError(records []Record) string {
+// example is the error of one of those who are meant.
+func example(records []Record, meant func(Record) bool) string {
 	for _, r := range records {
-		if r.Outcome == "" && r.Error != "" {
+		if meant(r) && r.Error != "" {
 			return fmt.Sprintf(" (%s: %s)", r.UserID, r.Error)
 		}
 	}

@@ -93,11 +93,12 @@ func (b Box) List(ctx context.Context, f Filter) ([]Entry, error) {
 			e.Copies = append(known[at], record.Offset)
 			known[at] = e.Copies
 		}
-		all = append(all, e)
+		if f.match(e) { // what the newest copy says counts, and it comes last
+			all = append(all, e)
+		}
 	}
 	return slices.DeleteFunc(all, func(e Entry) bool {
-		newer := e.Problem == nil && len(known[e.place()]) > len(e.Copies)
-		return newer || !f.match(e)
+		return e.Problem == nil && len(known[e.place()]) > len(e.Copies)
 	}), nil
 }
 

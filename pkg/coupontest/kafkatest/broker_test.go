@@ -51,7 +51,7 @@ func TestBroker_bounds(t *testing.T) {
 			p.publish(t, partition, numbered("row", n))
 		}
 	}
-	p.deleteBelow(t, 4, 3)
+	p.servers.Truncate(t, p.topic, 4, 3)
 	ends, err := p.Ends(ctx, p.topic)
 	if err != nil || fmt.Sprint(ends) != "map[0:0 1:1 2:2 3:3 4:4]" {
 		t.Errorf("%v, %v", ends, err)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -188,7 +187,7 @@ func TestFetcher_offsetsThatAreNotThere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p.deleteBelow(t, 0, 12)
+	p.servers.Truncate(t, p.topic, 0, 12)
 	f := p.fetcher(t, 0, consumer.FetchConfig{})
 	for _, asked := range []int64{0, 11, 21, 1 << 40} {
 		_, err := f.Fetch(ctx, asked)
@@ -204,32 +203,6 @@ func TestFetcher_offsetsThatAreNotThere(t *testing.T) {
 	records := p.all(t, 0)
 	if len(records) != 8 {
 		t.Errorf("%d records", len(records))
-	}
-}
-
-// deleteBelow moves the log's start, as retention does.
-func (p place) deleteBelow(t *testing.T, partition int32, offset int64) {
-	t.Helper()
-	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.TimeoutMillis = 5000
-	topic := kmsg.NewDeleteRecordsRequestTopic()
-	topic.Topic = p.topic
-	part := kmsg.NewDeleteRecordsRequestTopicPartition()
-	part.Partition, part.Offset = partition, offset
-	topic.Partitions = append(topic.Partitions, part)
-	req.Topics = append(req.Topics, topic)
-	if _, err := req.RequestWith(soon(t), p.kgo(t)); err != nil {
-		t.Fatal(err)
-	}
-	err := eventually(soon(t), func() error {
-		start, _, err := p.Bounds(soon(t), p.topic, partition)
-		if err == nil && start != offset {
-			err = fmt.Errorf("the log starts at %d", start)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -289,7 +289,7 @@ func TestRun_neverSkips(t *testing.T) {
 	for _, s := range []string{"a", "b", "c"} {
 		p.publish(t, 0, text(s))
 	}
-	p.deleteBelow(t, 0, 2)
+	p.servers.Truncate(t, p.topic, 0, 2)
 	offset := int64(1)
 	h := &handler{}
 	h.start = func(int32) consumer.Start {

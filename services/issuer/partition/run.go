@@ -181,7 +181,7 @@ func (m *Machine) compared(at Progress) {
 	m.s.at = at
 	m.s.lookAt = m.now.Add(m.cfg.LookEvery)
 	m.failures, m.lastErr = 0, nil
-	for p := range m.doubtful { // what progress has passed; a call that was late before may be so still
+	for p := range m.doubtful { // what progress has passed can move it no more; a call for a later place may still arrive
 		if p.Offset <= at.Offset {
 			delete(m.doubtful, p)
 		}

@@ -30,7 +30,8 @@ type Handler struct {
 
 	mu     sync.Mutex
 	places map[int32]Place
-	seen   map[string]bool // unknown types that were told of
+	failed map[int32]func() bool // see tellUntilGone
+	seen   map[string]bool       // unknown types that were told of
 }
 
 // New makes a Handler for all partitions.
@@ -41,13 +42,13 @@ func New(cfg Config) *Handler {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Handler{cfg: cfg, places: make(map[int32]Place), seen: make(map[string]bool)}
+	return &Handler{cfg: cfg, places: make(map[int32]Place), failed: make(map[int32]func() bool), seen: make(map[string]bool)}
 }
 
 // Assigned begins at the partition's row, never at the group's offset.
 func (h *Handler) Assigned(ctx context.Context, partition int32) (consumer.Start, error) {
 	p, err := h.begin(ctx, partition)
-	h.tell(partition, err)
+	h.tellUntilGone(ctx, partition, err)
 	if err != nil {
 		return consumer.Start{}, err
 	}
@@ -57,6 +58,21 @@ func (h *Handler) Assigned(ctx context.Context, partition int32) (consumer.Start
 	h.cfg.Observer.Beginning(partition, p)
 	h.cfg.Log.Info("beginning", "partition", partition, "next", p.Next, "highest_source", p.HighestSource)
 	return consumer.From(p.Next, p.HighestSource), nil
+}
+
+// tellUntilGone says whether a partition could be assigned. What it waits for counts no more once it is another's: Revoked is
+// not called for one that was never assigned.
+func (h *Handler) tellUntilGone(ctx context.Context, partition int32, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if stop := h.failed[partition]; stop != nil {
+		stop()
+		delete(h.failed, partition)
+	}
+	h.tell(partition, err)
+	if err != nil {
+		h.failed[partition] = context.AfterFunc(ctx, func() { h.tell(partition, nil) })
+	}
 }
 
 func (h *Handler) begin(ctx context.Context, partition int32) (Place, error) {
@@ -77,12 +93,15 @@ func (h *Handler) begin(ctx context.Context, partition int32) (Place, error) {
 func (h *Handler) Handle(ctx context.Context, b consumer.Batch) error {
 	began := time.Now()
 	page := read(h.place(b.Partition), b)
-	err := h.cfg.Store.Write(ctx, page.batch, func(ctx context.Context, refused Refused) error {
-		return h.bury(ctx, slices.Concat(violating(b.Records, refused), page.letters))
-	})
+	write := func() error {
+		return h.cfg.Store.Write(ctx, page.batch, func(ctx context.Context, refused Refused) error {
+			return h.bury(ctx, slices.Concat(violating(b.Records, refused), page.letters))
+		})
+	}
+	err := write()
 	if errors.Is(err, ErrOutdated) {
 		if err = h.cfg.Store.Migrate(ctx); err == nil {
-			err = ErrMoved
+			err = write() // to a new row, which is ErrMoved; what migrating did not mend is told
 		}
 	}
 	h.tell(b.Partition, err)

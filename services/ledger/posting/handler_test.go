@@ -2,12 +2,14 @@ package posting_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/posting"
 	"github.com/firstcome/firstcome/services/ledger/posting/postingtest"
@@ -155,6 +157,23 @@ func TestHandler_AnotherJournal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A table that is gone though the schema's version says otherwise is told and tried again with growing waits, like any other
+// error: beginning again would not help.
+func TestHandler_MigratingDoesNotHelp(t *testing.T) {
+	store := broken{Store: postingtest.NewStore()}
+	h := posting.New(posting.Config{Store: store, Journal: span{end: 9}})
+	err := h.Handle(t.Context(), consumer.Batch{Next: 1, HighestSource: -1})
+	if !errors.Is(err, posting.ErrOutdated) || errors.Is(err, consumer.ErrReassign) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type broken struct{ *postingtest.Store }
+
+func (broken) Write(context.Context, posting.Batch, func(context.Context, posting.Refused) error) error {
+	return posting.ErrOutdated
 }
 
 type placed struct {

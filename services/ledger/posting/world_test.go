@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
@@ -187,15 +188,25 @@ func (w *world) run(before func(o *owner, number int, call string) fault) {
 				w.t.Error("stopped without a reason")
 			}
 		}
+		stuck := o.waitsFor()
 		cancel()
+		if left := o.waitsFor(); left != nil {
+			w.t.Errorf("another's partition, and it waits for %v", left)
+		}
 		if o.quiet >= 5 || w.t.Failed() {
-			if o.stuck != nil {
-				w.t.Errorf("still stuck: %v", o.stuck)
+			if stuck != nil {
+				w.t.Errorf("still stuck: %v", stuck)
 			}
 			return
 		}
 	}
 	w.t.Fatalf("never done; stuck for %v", o.stuck)
+}
+
+// waitsFor is what the owner's partition waits for, once all is said.
+func (o *owner) waitsFor() error {
+	synctest.Wait()
+	return o.stuck
 }
 
 // do makes one call to the outside.

@@ -83,7 +83,7 @@ func (o *Owner) Do(i int, fault Fault) partition.Action {
 	case fault == FailAfter || fault == CrashAfter:
 		partition.Do(context.Background(), o.World.Ports(o.Number), a)
 	case fault == LandPart && a.Kind == partition.Emit:
-		o.World.land(a.Facts[:len(a.Facts)/2])
+		o.World.Land(a.Facts[:len(a.Facts)/2]...)
 	case fault == LandLate && a.Kind == partition.Emit:
 		o.Late = append(o.Late, a.Facts)
 	}
@@ -109,7 +109,7 @@ func (o *Owner) Results() int { return len(o.results) }
 func (o *Owner) Arrive(i, upTo int) {
 	facts := o.Late[i]
 	o.Late = slices.Delete(o.Late, i, i+1)
-	o.World.land(facts[:min(upTo, len(facts))])
+	o.World.Land(facts[:min(upTo, len(facts))]...)
 }
 
 // StoppedFor is what the partition stopped for, or nothing.

@@ -21,7 +21,7 @@ type Walk struct {
 
 	rng    *rand.Rand
 	left   Budget
-	rarely int // one of so many actions fails, as long as the budget lasts; disasters are as rare
+	rarely int // one of so many actions fails, as long as the budget lasts; disasters are rarer than usual by rarely/often
 	saved  []func()
 	Trace  []string
 	config partition.Config
@@ -254,8 +254,7 @@ func (w *Walk) Finish() {
 
 // justify: a partition may only stop where something was lost.
 func (w *Walk) justify(o *Owner) {
-	start := w.World.Start
-	if w.World.Covered(start) && (w.World.Committed.Offset >= start || w.World.losable().Progress().Offset >= start-1) {
+	if w.World.Whole(w.World.losable().Progress().Offset) {
 		w.World.breach("stops although nothing was lost: %s", o.StoppedFor())
 	}
 }

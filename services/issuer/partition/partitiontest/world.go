@@ -117,15 +117,15 @@ func (w *World) GiveUp(below int64) {
 	}
 }
 
-// Facts are what the journal has to hold in the end.
-func (w *World) Facts() []fcfs.Fact { return w.facts }
-
-// Journaled tells how many of the facts a consumer has seen that drops duplicates by source.
-func (w *World) Journaled() int { return w.taken }
-
 // Covered tells whether the facts of all requests below an offset are in the journal.
 func (w *World) Covered(offset int64) bool {
 	return w.taken == len(w.facts) || w.facts[w.taken].Source.Offset >= offset
+}
+
+// Whole tells whether nothing was lost to a partition whose Redis is at that progress: the log does not begin beyond a fact
+// that is not in the journal, nor beyond both what was committed and what Redis has.
+func (w *World) Whole(progress int64) bool {
+	return w.Covered(w.Start) && (w.Committed.Offset >= w.Start || progress >= w.Start-1)
 }
 
 // Outcome is what the log leads to for an offset, and the sequence of a grant.
@@ -133,11 +133,8 @@ func (w *World) Outcome(offset int64) (fcfs.Outcome, int64) {
 	return w.outcomes[offset], w.sequence[offset]
 }
 
-// Land appends facts to the journal: for who keeps the records of it elsewhere.
-func (w *World) Land(facts ...fcfs.Fact) { w.land(facts) }
-
-// land appends facts to the journal and plays the consumer.
-func (w *World) land(facts []fcfs.Fact) {
+// Land appends facts to the journal and plays the consumer.
+func (w *World) Land(facts ...fcfs.Fact) {
 	for _, f := range facts {
 		w.Journal = append(w.Journal, f)
 		if w.taken > 0 && f.Source.Offset <= w.facts[w.taken-1].Source.Offset {
@@ -185,6 +182,9 @@ func (w *World) known(f fcfs.Fact) bool {
 }
 
 func describe(f fcfs.Fact) string {
+	if f.Granted == nil && f.Defined == nil {
+		return fmt.Sprintf("%d: of a newer type", f.Source.Offset)
+	}
 	if f.Granted != nil {
 		return fmt.Sprintf("%d: %+v", f.Source.Offset, *f.Granted)
 	}
@@ -327,7 +327,7 @@ func (j journal) Facts(_ context.Context, offset, above int64) (partition.Facts,
 
 func (j journal) Emit(_ context.Context, facts []fcfs.Fact) (partition.Emitted, error) {
 	first := int64(len(j.Journal))
-	j.land(facts)
+	j.Land(facts...)
 	return partition.Emitted{First: first, Last: int64(len(j.Journal)) - 1}, nil
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,13 +14,13 @@ import (
 	"github.com/firstcome/firstcome/services/ledger/posting"
 )
 
-// impatient is a database's URL for ledgers that wait for a lock, and may be idle in a transaction, for 300 ms only.
-func impatient(url string) string {
+// impatient is a database's URL for ledgers that may be idle in a transaction, and wait for a lock, for so many ms only.
+func impatient(url string, idle, lock int) string {
 	separator := "?"
 	if strings.Contains(url, "?") {
 		separator = "&"
 	}
-	return url + separator + "idle_in_transaction_session_timeout=300&lock_timeout=300"
+	return fmt.Sprintf("%s%sidle_in_transaction_session_timeout=%d&lock_timeout=%d", url, separator, idle, lock)
 }
 
 // A ledger that is paused within its transaction holds the partition's row, wherever it was just then. Its session is
@@ -39,7 +40,7 @@ func TestWrite_PausedWithinTransaction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkLeaks(t)
-			url := impatient(newDatabase(t))
+			url := impatient(newDatabase(t), 300, 300)
 			paused, next := open(t, url), open(t, url)
 			at := begin(t, paused, 0)
 			reached, wake, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
@@ -85,7 +86,7 @@ func (r *pausingRows) Next() bool {
 func TestWrite_EndsOnlyWhoHasStopped(t *testing.T) {
 	checkLeaks(t)
 	url := newDatabase(t)
-	next := open(t, impatient(url))
+	next := open(t, impatient(url, 1500, 1000)) // three writes take longer than it may be idle
 	at := begin(t, next, 0)
 	work, err := next.read.Acquire(t.Context())
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	writeTimeout   = 30 * time.Second
 	// A ledger that is paused within a transaction holds its partition's row. Postgres ends such a session by itself after
 	// idleTimeout, or else the next owner does, which waits for a lock no longer than lockTimeout (see endStalled).
-	idleTimeout = 10 * time.Second
+	idleTimeout = 2 * posting.SettleTimeout // who settles is not ended
 	lockTimeout = 10 * time.Second
 	readTimeout = 5 * time.Second
 )

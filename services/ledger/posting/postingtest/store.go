@@ -131,40 +131,54 @@ func (s *Store) place(ctx context.Context, partition int32) (posting.Place, erro
 
 // Write is posting.Store's.
 func (s *Store) Write(ctx context.Context, b posting.Batch, settle func(context.Context, posting.Refused) error) error {
-	_, refused, era, err := s.begin(ctx, b)
+	tx, err := s.Stage(ctx, b)
 	if err != nil {
 		return err
 	}
-	if err := settle(ctx, refused); err != nil {
+	if err := settle(ctx, tx.Refused); err != nil {
 		return err
 	}
+	return s.Commit(ctx, tx)
+}
+
+// Transaction is a batch that was written and is not committed.
+type Transaction struct {
+	Refused posting.Refused
+	batch   posting.Batch
+	era     int
+}
+
+// Stage is the first half of Write: it compares the row, and finds out what the batch contradicts.
+func (s *Store) Stage(ctx context.Context, b posting.Batch) (Transaction, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	after, again, now, err := s.try(ctx, b)
+	_, refused, err := s.try(ctx, b)
+	return Transaction{refused, b, s.era}, err
+}
+
+// Commit is the second half. It fails with ErrEnded where something went before it.
+func (s *Store) Commit(ctx context.Context, tx Transaction) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	after, again, err := s.try(ctx, tx.batch)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err != nil || now != era || !slices.Equal(again, refused):
+	case err != nil || tx.era != s.era || !slices.Equal(again, tx.Refused):
 		return ErrEnded
 	}
 	s.now = after
 	return nil
 }
 
-func (s *Store) begin(ctx context.Context, b posting.Batch) (after tables, refused posting.Refused, era int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.try(ctx, b)
-}
-
 // try writes a batch into a copy of the tables.
-func (s *Store) try(ctx context.Context, b posting.Batch) (after tables, refused posting.Refused, era int, err error) {
+func (s *Store) try(ctx context.Context, b posting.Batch) (after tables, refused posting.Refused, err error) {
 	at, err := s.place(ctx, b.Partition)
 	if err == nil && !at.Equal(b.From) {
 		err = posting.ErrMoved
 	}
 	if err != nil {
-		return after, nil, s.era, err
+		return after, nil, err
 	}
 	after = s.now.clone()
 	for _, d := range b.Definitions {
@@ -178,7 +192,7 @@ func (s *Store) try(ctx context.Context, b posting.Batch) (after tables, refused
 		}
 	}
 	after.places[b.Partition] = b.To
-	return after, refused, s.era, nil
+	return after, refused, nil
 }
 
 // define tells whether the definition stands there now as it is given.
