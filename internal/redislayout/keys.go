@@ -44,7 +44,8 @@ func (k Keys) Guard(id, window, user string) string {
 	return k.base + "guard:" + id + ":" + window + ":" + user
 }
 
-// Idempotency is the gateway's memory of an Idempotency-Key, by the hash of principal, coupon and key.
+// Idempotency is a string with a time to live: the gateway's memory of an Idempotency-Key, see type Remembered. It is found
+// by the hash of who asks, coupon and key.
 func (k Keys) Idempotency(hash string) string { return k.base + "idem:" + hash }
 
 // Outcomes is not a key but the channel on which each batch is told, see type Outcomes.

@@ -3,6 +3,7 @@ package redislayout
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 )
@@ -67,4 +68,44 @@ func ParseTicket(value string) (Ticket, error) {
 		return Ticket{}, fmt.Errorf("%q is not a ticket", value)
 	}
 	return Ticket{int32(partition), offset, fcfs.Millis(appended)}, nil
+}
+
+// Remembered is the value of an idempotency key: what was asked with it first, and what became of it.
+type Remembered struct {
+	Request string // hash of the request: HashLength lower-case hex digits
+	// Pending is PendingMark and a token while the append is under way, and "" once Ticket is known. It is the guard's
+	// value of the same claim, by which its owner knows both again.
+	Pending string
+	Ticket  Ticket
+}
+
+// HashLength is that of the hashes in an idempotency key and its value: 128 bits in hex.
+const HashLength = 32
+
+// String is the value: the hash, a colon, and what the claim's guard holds.
+func (r Remembered) String() string {
+	if r.Pending != "" {
+		return r.Request + ":" + r.Pending
+	}
+	return r.Request + ":" + r.Ticket.String()
+}
+
+// ParseRemembered is the inverse of String.
+func ParseRemembered(value string) (Remembered, error) {
+	request, guard, found := strings.Cut(value, ":")
+	if !found || !isHash(request) {
+		return Remembered{}, fmt.Errorf("%q is not what an idempotency key holds", value)
+	}
+	r := Remembered{Request: request}
+	if len(guard) > len(PendingMark) && strings.HasPrefix(guard, PendingMark) {
+		r.Pending = guard
+		return r, nil
+	}
+	var err error
+	r.Ticket, err = ParseTicket(guard)
+	return r, err
+}
+
+func isHash(s string) bool {
+	return len(s) == HashLength && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -2,6 +2,7 @@ package redislayout
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
@@ -21,6 +22,8 @@ func TestValues(t *testing.T) {
 		{Entry{100000000, 281474976710655}, "100000000:281474976710655", parser(ParseEntry)},
 		{Ticket{7, 42, 1795305600000}, "7:42:1795305600000", parser(ParseTicket)},
 		{Ticket{4095, 0, 0}, "4095:0:0", parser(ParseTicket)},
+		{Remembered{aHash, "", Ticket{7, 42, 1795305600000}}, aHash + ":7:42:1795305600000", parser(ParseRemembered)},
+		{Remembered{aHash, "?6f", Ticket{}}, aHash + ":?6f", parser(ParseRemembered)},
 	} {
 		if got := tt.value.String(); got != tt.want {
 			t.Errorf("%#v: %q, want %q", tt.value, got, tt.want)
@@ -30,6 +33,8 @@ func TestValues(t *testing.T) {
 		}
 	}
 }
+
+const aHash = "00112233445566778899aabbccddeeff"
 
 func parser[T any](parse func(string) (T, error)) func(string) (any, error) {
 	return func(s string) (any, error) { return parse(s) }
@@ -48,6 +53,14 @@ func TestValues_refused(t *testing.T) {
 		}
 		if e, err := ParseEntry(value); err == nil {
 			t.Errorf("%q is the entry %+v", value, e)
+		}
+	}
+	for _, value := range []string{
+		"", ":", aHash, aHash + ":", aHash + ":?", aHash + ":6f", aHash + ":7:42", aHash + ":7:42:1:0", aHash + "7:42:1", "7:42:1", "?6f", ":?6f",
+		aHash[1:] + ":?6f", aHash + "0:?6f", strings.ToUpper(aHash) + ":?6f", " " + aHash[1:] + ":?6f",
+	} {
+		if r, err := ParseRemembered(value); err == nil {
+			t.Errorf("%q is remembered as %+v", value, r)
 		}
 	}
 	if p, err := ParseProgress("-2:0:0"); err == nil {
@@ -69,6 +82,8 @@ func FuzzParseValues(f *testing.F) {
 	f.Add("41:1795305600000:1795305600001")
 	f.Add("1:0")
 	f.Add("?token")
+	f.Add(aHash + ":7:42:1795305600000")
+	f.Add(aHash + ":?token")
 	f.Fuzz(func(t *testing.T, value string) {
 		if p, err := ParseProgress(value); err == nil && p.String() != value {
 			t.Errorf("%q is the progress %q", value, p)
@@ -78,6 +93,9 @@ func FuzzParseValues(f *testing.F) {
 		}
 		if e, err := ParseEntry(value); err == nil && e.String() != value {
 			t.Errorf("%q is the entry %q", value, e)
+		}
+		if r, err := ParseRemembered(value); err == nil && r.String() != value {
+			t.Errorf("%q is remembered as %q", value, r)
 		}
 		if id, window, err := ParseRetireMember(value); err == nil && RetireMember(id, window) != value {
 			t.Errorf("%q is window %q of %q", value, window, id)

@@ -18,17 +18,21 @@ import (
 	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
-// postClaim keeps the order of checks of the design: who asks (and how often: rate limits belong here); what is asked
-// (and whether it was asked before under this key: Idempotency-Key belongs after the parsing); then, in one script, the
-// guard and the rules; then the append.
+// postClaim keeps the order of checks of the design: who asks (and how often: rate limits belong here); what is asked; then,
+// in one script, whether it was asked before under this Idempotency-Key, the guard and the rules; then the append.
 func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	if _, err := s.authorize(r, s.cfg.ClaimTokens, s.cfg.AdminTokens); err != nil {
+	principal, err := s.authorize(r, s.cfg.ClaimTokens, s.cfg.AdminTokens)
+	if err != nil {
 		return err
 	}
 	couponID := r.PathValue("id")
 	if event.CheckCouponID(couponID) != nil {
 		return refused(fcfs.UnknownCoupon)
+	}
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
 	}
 	userID, err := readClaim(w, r)
 	if err != nil {
@@ -48,14 +52,12 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 			defer s.waiters.Leave(p)
 		}
 	}
-	passed, err := s.admit(r.Context(), log, t)
+	passed, err := s.take(r.Context(), log, t, idempotency(key, "token:"+principal, couponID, userID))
 	if err != nil {
 		return err
 	}
-	if t, err = s.append(r.Context(), log, t, passed); err != nil {
-		return err
-	}
-	v := verdict.Verdict{Position: t.Offset - passed.progress}
+	t = passed.ticket
+	v := verdict.Verdict{Position: max(0, t.Offset-passed.progress)}
 	if place != nil {
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 		v = s.await(r.Context(), log, t, place, began.Add(wait))
@@ -80,12 +82,31 @@ func readClaim(w http.ResponseWriter, r *http.Request) (userID string, err error
 // pass is what a claim that was let through has in hand.
 type pass struct {
 	knock    redisstore.Knock
-	window   string // of its guard
-	progress int64  // of the partition, just before
+	ticket   verdict.Ticket // its place in the log is not known before the append
+	replayed bool           // it is there already
+	window   string         // of its guard
+	progress int64          // of the partition, just before
+}
+
+// placed is a claim at a place in the log.
+func placed(t verdict.Ticket, at redislayout.Ticket) verdict.Ticket {
+	t.Offset, t.AppendTime = at.Offset, at.AppendTime
+	return t
+}
+
+// take takes a claim into the log, unless it is there or is refused. It does not end with the person's connection: what has
+// come in is a claim, and those behind it are told that they are not the first.
+func (s *Service) take(ctx context.Context, log *requestsLog, t verdict.Ticket, i redisstore.Idempotency) (pass, error) {
+	ctx = context.WithoutCancel(ctx)
+	p, err := s.admit(ctx, log, t, i)
+	if err == nil && !p.replayed {
+		p.ticket, err = s.append(ctx, log, t, p)
+	}
+	return p, err
 }
 
 // admit lets a claim through to the log, or refuses it. Whoever is let through has the guard.
-func (s *Service) admit(ctx context.Context, log *requestsLog, t verdict.Ticket) (pass, error) {
+func (s *Service) admit(ctx context.Context, log *requestsLog, t verdict.Ticket, i redisstore.Idempotency) (pass, error) {
 	if err := s.shed(log, t.Partition); err != nil {
 		return pass{}, err
 	}
@@ -96,7 +117,7 @@ func (s *Service) admit(ctx context.Context, log *requestsLog, t verdict.Ticket)
 	}
 	knock := redisstore.Knock{
 		Partition: t.Partition, CouponID: t.CouponID, UserID: t.UserID,
-		Heard: heard, Token: newToken(), Guard: guardPending, Rules: verdict.RulesAt(fcfs.FromTime(s.now())),
+		Heard: heard, Token: newToken(), Guard: guardPending, Rules: verdict.RulesAt(fcfs.FromTime(s.now())), Idempotency: i,
 	}
 	door, err := s.store.Admit(ctx, knock)
 	switch {
@@ -109,11 +130,14 @@ func (s *Service) admit(ctx context.Context, log *requestsLog, t verdict.Ticket)
 		return pass{}, s.duplicate(t, door.Held)
 	}
 	log.Hear(t.Partition, door.Progress.Offset)
+	if door.Remembered != nil {
+		return s.remembered(t, knock, door)
+	}
 	if door.Refused != fcfs.None {
 		s.count(door.Refused.String())
 		return pass{}, withGrant(refused(door.Refused), log, t, door.Window, door.Entry)
 	}
-	return pass{knock, door.Window, door.Progress.Offset}, nil
+	return pass{knock: knock, ticket: t, window: door.Window, progress: door.Progress.Offset}, nil
 }
 
 // shed turns a claim away at once where it could only wait: the people who are already waiting come first.
@@ -135,14 +159,11 @@ func (s *Service) duplicate(t verdict.Ticket, guard string) error {
 	if err != nil || held.Partition != t.Partition {
 		return p.After(time.Second)
 	}
-	t.Offset, t.AppendTime = held.Offset, held.AppendTime
-	return p.With("claim_id", s.sealer.Seal(t))
+	return p.With("claim_id", s.sealer.Seal(placed(t, held)))
 }
 
-// append puts the claim into the log, and its place there into the guard; on failure the guard is given up. It does not
-// end with the person's connection: a claim on its way is a claim.
+// append puts the claim into the log, and its place there into guard and idempotency key; on failure both are given up.
 func (s *Service) append(ctx context.Context, log *requestsLog, t verdict.Ticket, p pass) (verdict.Ticket, error) {
-	ctx = context.WithoutCancel(ctx)
 	at, err := s.publish(ctx, log, event.ClaimRequested{CouponID: t.CouponID, UserID: t.UserID}.Message)
 	if err != nil {
 		s.count("failed")
@@ -150,18 +171,17 @@ func (s *Service) append(ctx context.Context, log *requestsLog, t verdict.Ticket
 		return t, unavailable("the claim may not have been taken: ask again, you cannot get two", err)
 	}
 	s.count("appended")
-	t.Offset, t.AppendTime = at.Offset, at.AppendTime
-	if _, err := s.store.Settle(ctx, p.knock, p.window, at, guardHeld); err != nil {
-		// The claim is in the log: a click too early is let through, and the log refuses it.
+	if _, err := s.store.Settle(ctx, p.knock, p.window, at, guardHeld, rememberFor); err != nil {
+		// The claim is in the log: a click too early, or again with the same key, is let through, and the log refuses it.
 		s.log.Warn("a guard could not be settled", "error", err.Error())
 	}
-	return t, nil
+	return placed(t, at), nil
 }
 
 // publish appends a record and waits until all in-sync replicas have it.
 func (s *Service) publish(ctx context.Context, log *requestsLog, encode func(event.Meta) (event.Message, error)) (redislayout.Ticket, error) {
 	m, err := encode(event.Meta{
-		Source: "/firstcome/gateway", Time: time.Now(),
+		Source: "/firstcome/gateway", Time: log.clock(),
 		CorrelationID: telemetry.CorrelationID(ctx), TraceParent: telemetry.TraceParent(ctx),
 	})
 	if err != nil {
@@ -182,9 +202,9 @@ func (s *Service) publish(ctx context.Context, log *requestsLog, encode func(eve
 	return redislayout.Ticket{Partition: ack.Partition, Offset: ack.Offset, AppendTime: fcfs.FromTime(appended)}, nil
 }
 
-// abandon gives up a guard. What cannot be given up goes by itself, a few seconds later.
+// abandon gives up a guard, and an idempotency key. What cannot be given up goes by itself, a few seconds later.
 func (s *Service) abandon(ctx context.Context, k redisstore.Knock, window string) {
-	if err := s.store.Release(context.WithoutCancel(ctx), k, window); err != nil {
+	if err := s.store.Release(ctx, k, window); err != nil {
 		s.log.Warn("a guard could not be released", "error", err.Error())
 	}
 }

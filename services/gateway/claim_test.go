@@ -142,30 +142,6 @@ func TestGateway_RetiredClaim(t *testing.T) {
 	}
 }
 
-func TestGateway_TenAtOnce(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.put("box", `{"limit":100}`).is(t, 201, "")
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	count := map[string]int{}
-	for range 10 {
-		all.Go(func() {
-			got, err := try(r.service, claimRequest("box", "device-431593247", "wait=9"))
-			mu.Lock()
-			defer mu.Unlock()
-			count[fmt.Sprint(got.status, got.string("type"), err)]++
-		})
-	}
-	all.Wait()
-	if len(count) != 2 || count["200<nil>"] != 1 || count["409https://firstcome.dev/problems/duplicate-request<nil>"] != 9 {
-		t.Errorf("of ten at once: %v", count)
-	}
-	if end := r.ends()[event.Partition("box", parts)]; end != 2 {
-		t.Errorf("the log has %d records, want the definition and one claim", end)
-	}
-}
-
 // A message that nobody published, or that nobody got, costs time and no answer.
 func TestGateway_MissedMessage(t *testing.T) {
 	t.Parallel()

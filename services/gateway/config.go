@@ -43,7 +43,8 @@ type Config struct {
 	AllowCreateTime bool `env:"-"`
 	// Listener is used instead of ListenAddr when set.
 	Listener net.Listener `env:"-"`
-	// Now is the gateway's clock, time.Now when nil. It never decides: it only tells when the log has to be asked.
+	// Now is the gateway's clock, time.Now when nil. It never decides: it only tells when the log has to be asked. But where
+	// the requests topic has the clients' clocks, the gateway's records have this one.
 	Now func() time.Time `env:"-"`
 }
 

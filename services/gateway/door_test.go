@@ -151,38 +151,6 @@ func TestDoor_Near(t *testing.T) {
 	}
 }
 
-func TestDoor_OneOfManyPasses(t *testing.T) {
-	t.Parallel()
-	d := newDoor(t)
-	l := fcfs.NewLog(0)
-	l.Define(0, historyT, fcfs.Definition{CouponID: "c", Limit: 100, Window: fcfs.WindowNone, TimeZone: "UTC", Rules: 1})
-	d.set(l)
-	for _, many := range []int{10, 100} {
-		var all sync.WaitGroup
-		var mu sync.Mutex
-		passed, held := 0, 0
-		for i := range many {
-			all.Go(func() {
-				got, err := d.store.Admit(context.Background(), knockOf("c", fmt.Sprint("u", many), fmt.Sprint("?", i), 0, historyT))
-				mu.Lock()
-				defer mu.Unlock()
-				switch {
-				case err != nil:
-					t.Error(err)
-				case got.Held != "":
-					held++
-				case got.Refused == fcfs.None:
-					passed++
-				}
-			})
-		}
-		all.Wait()
-		if passed != 1 || held != many-1 {
-			t.Errorf("of %d at once %d pass and %d are held back", many, passed, held)
-		}
-	}
-}
-
 func TestDoor_GuardIsOnlyItsOwners(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
@@ -223,10 +191,10 @@ func TestDoor_GuardIsOnlyItsOwners(t *testing.T) {
 	if err := d.store.Release(ctx, other, first.Window); err != nil || d.redis.Get(ctx, guard).Val() != "?mine" {
 		t.Errorf("another's release: %v, the guard is %q", err, d.redis.Get(ctx, guard).Val())
 	}
-	if ok, err := d.store.Settle(ctx, other, first.Window, at, time.Minute); ok || err != nil || d.redis.Get(ctx, guard).Val() != "?mine" {
+	if ok, err := d.store.Settle(ctx, other, first.Window, at, time.Minute, time.Hour); ok || err != nil || d.redis.Get(ctx, guard).Val() != "?mine" {
 		t.Errorf("another's settlement: %v %v, the guard is %q", ok, err, d.redis.Get(ctx, guard).Val())
 	}
-	if ok, err := d.store.Settle(ctx, mine, first.Window, at, time.Minute); !ok || err != nil || d.redis.Get(ctx, guard).Val() != at.String() {
+	if ok, err := d.store.Settle(ctx, mine, first.Window, at, time.Minute, time.Hour); !ok || err != nil || d.redis.Get(ctx, guard).Val() != at.String() {
 		t.Errorf("its own settlement: %v %v, the guard is %q", ok, err, d.redis.Get(ctx, guard).Val())
 	}
 	if left := d.redis.PTTL(ctx, guard).Val(); left <= 58*time.Second || left > time.Minute {

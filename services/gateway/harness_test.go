@@ -260,16 +260,7 @@ func (r *rig) ends() map[int32]int64 {
 // expireGuards ends everybody's minute.
 func (r *rig) expireGuards() {
 	r.t.Helper()
-	ctx := context.Background()
-	keys, err := r.double.redis.Keys(ctx, r.servers.RedisPrefix+":*:guard:*").Result()
-	if err != nil || len(keys) == 0 {
-		r.t.Fatalf("guards %v: %v", keys, err)
-	}
-	for _, key := range keys {
-		if err := r.double.redis.PExpire(ctx, key, 0).Err(); err != nil {
-			r.t.Fatal(err)
-		}
-	}
+	r.expire("guard")
 }
 
 // records are all that a partition of the requests log holds.

@@ -23,8 +23,9 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 	m := &metrics{
 		http: telemetry.NewHTTPMetrics(reg, "gateway"),
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts(opts("claims_total",
-			"Claims by what the door did with them: appended, held (guard of another request), shed (the log is slow), failed, "+
-				"or the outcome of an early refusal.")), []string{"result"}),
+			"Claims by what the door did with them: appended, held (guard or Idempotency-Key of another request), replayed (the same "+
+				"claim under its Idempotency-Key), key_reused (the key belongs to another claim), shed (the log is slow), failed, or "+
+				"the outcome of an early refusal.")), []string{"result"}),
 		append: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "coupon", Subsystem: "gateway", Name: "append_seconds",
 			Help:    "Time until all in-sync replicas had a record, or the gateway gave up.",

@@ -59,6 +59,7 @@ type Service struct {
 type requestsLog struct {
 	*partitions
 	producer *producer.Producer
+	clock    func() time.Time // of the records that this gateway writes
 }
 
 // New listens, and does nothing else that could fail for a server that is down: services start in any order.
@@ -215,7 +216,11 @@ func (s *Service) tryOpenLog(ctx context.Context, requests, grants string) (*req
 	if err != nil {
 		return nil, err
 	}
-	return &requestsLog{partitions: p, producer: out}, nil
+	l := &requestsLog{partitions: p, producer: out, clock: time.Now}
+	if !r.LogAppendTime {
+		l.clock = s.now
+	}
+	return l, nil
 }
 
 func (s *Service) handler() http.Handler { return telemetry.HTTP(s.routes(), s.log, s.metrics.http) }

@@ -68,6 +68,9 @@ func (d *definitions) put(couponID string, v versioned) {
 
 // learn takes the definitions out of a coupon's hash, which stands in a reply beside their version.
 func (d *definitions) learn(couponID string, r reply, version, hash int) (versioned, error) {
+	if known := d.get(couponID); known.version != "" && len(r) > version && r[version] == string(known.version) {
+		return known, nil // someone else has learnt them meanwhile
+	}
 	learnt, err := r.versioned(couponID, version, hash)
 	if err != nil {
 		return versioned{}, fmt.Errorf("coupon %s: %w", couponID, err)

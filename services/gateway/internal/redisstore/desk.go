@@ -31,16 +31,31 @@ type desk struct {
 	busy    bool
 }
 
-// call is one call of desk.lua: its name, keys and arguments.
+// call is one call of desk.lua.
 type call struct {
-	ctx    context.Context
-	name   string
-	keys   []string
-	args   []any
+	ctx context.Context
+	// The desk asks its methods one after another, perhaps when nobody waits for the answer any more.
+	asker
 	done   chan struct{} // closed once answer and err are there
 	answer reply
 	err    error
 }
+
+// asker finds its words as the call is sent. One that has to ask again after an answer stays before all that came after it.
+type asker interface {
+	words() words
+	again(reply) (bool, error)
+}
+
+// words are a call's name, keys and arguments. Alone they ask just once.
+type words struct {
+	name string
+	keys []string
+	args []any
+}
+
+func (w words) words() words              { return w }
+func (w words) again(reply) (bool, error) { return false, nil }
 
 func (s *Store) desk(partition int32) *desk {
 	if d, ok := s.desks.Load(partition); ok {
@@ -50,9 +65,9 @@ func (s *Store) desk(partition int32) *desk {
 	return d.(*desk)
 }
 
-// start hands a call in.
-func (d *desk) start(ctx context.Context, name string, keys []string, args ...any) *call {
-	c := &call{ctx: ctx, name: name, keys: keys, args: args, done: make(chan struct{})}
+// start hands a call in. Calls that were handed in before it are made before it.
+func (d *desk) start(ctx context.Context, a asker) *call {
+	c := &call{ctx: ctx, asker: a, done: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiting = append(d.waiting, c)
@@ -73,20 +88,30 @@ func (c *call) wait() (reply, error) {
 	}
 }
 
-func (d *desk) call(ctx context.Context, name string, keys []string, args ...any) (reply, error) {
-	return d.start(ctx, name, keys, args...).wait()
-}
-
 func (d *desk) work() {
 	for calls := d.take(); len(calls) > 0; calls = d.take() {
 		answers, err := d.send(calls)
+		var unfinished []*call
 		for i, c := range calls {
+			again := false
 			if c.err = err; err == nil {
-				c.answer, c.err = understand(answers[i])
+				again, c.err = c.understand(answers[i])
 			}
-			close(c.done)
+			if again {
+				unfinished = append(unfinished, c)
+			} else {
+				close(c.done)
+			}
 		}
+		d.putBack(unfinished)
 	}
+}
+
+// putBack puts calls before all that wait.
+func (d *desk) putBack(calls []*call) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting = append(calls, d.waiting...)
 }
 
 // take gives the next calls whose callers are still there. With none left, the desk is idle.
@@ -109,8 +134,9 @@ func (d *desk) send(calls []*call) ([]any, error) {
 	defer cancel()
 	keys, args := []string{d.keys.Progress()}, []any{definitionPrefix, len(calls)}
 	for _, c := range calls {
-		keys = append(keys, c.keys...)
-		args = append(append(args, c.name), c.args...)
+		w := c.words()
+		keys = append(keys, w.keys...)
+		args = append(append(args, w.name), w.args...)
 	}
 	answers, err := deskScript.Run(ctx, d.client, keys, args...).Slice()
 	if err == nil && len(answers) != len(calls) {
@@ -119,13 +145,14 @@ func (d *desk) send(calls []*call) ([]any, error) {
 	return answers, err
 }
 
-func understand(answer any) (reply, error) {
+func (c *call) understand(answer any) (again bool, err error) {
 	list, ok := answer.([]any)
 	if !ok {
-		return nil, fmt.Errorf("%w: %T instead of an answer", errReply, answer)
+		return false, fmt.Errorf("%w: %T instead of an answer", errReply, answer)
 	}
 	if len(list) > 1 && list[0] == "damaged" {
-		return nil, fmt.Errorf("redis: the state is damaged: %v", list[1])
+		return false, fmt.Errorf("redis: the state is damaged: %v", list[1])
 	}
-	return list, nil
+	c.answer = list
+	return c.again(list)
 }

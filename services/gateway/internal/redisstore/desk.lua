@@ -3,11 +3,12 @@
 -- KEYS: progress, then those of each call. ARGV: the prefix of a definition's field, how many calls, then of each its name
 -- and arguments.
 local last = {key = 1, arg = 2} -- a table, since the Lua of local mode's Redis loses sight of plain locals after an error
+local changed = {} -- by a coupon's key: the answer to a claim that came with definitions of before
 
 local function keys(n)
   local from = last.key + 1
   last.key = last.key + n
-  return KEYS[from], KEYS[from + 1], KEYS[from + 2]
+  return KEYS[from], KEYS[from + 1], KEYS[from + 2], KEYS[from + 3]
 end
 
 local function next_arg()
@@ -25,24 +26,34 @@ end
 
 local call = {}
 
--- Is this claim let through? The guard, the rules in their order, and the guard is taken.
+-- Is this claim let through? The idempotency key if there is one (request ~= ''), the guard, the rules in their order; then
+-- key and guard are taken.
 function call.admit()
-  local coupon, granted, guard = keys(3)
+  local request = next_arg()
+  local coupon, granted, guard, idem = keys(request == '' and 3 or 4)
   local heard, known, refused, near = tonumber(next_arg()), next_arg(), next_arg(), next_arg()
   local user, token, guard_ms, counter = next_arg(), next_arg(), next_arg(), next_arg()
 
+  local progress = redis.call('GET', KEYS[1]) or ''
+  local remembered = request ~= '' and redis.call('GET', idem)
+  if remembered and remembered ~= request .. ':' .. token then
+    return {'remembered', progress, remembered}
+  end
   local held = redis.call('GET', guard)
   if held and held ~= token then
     return {'held', '', held}
   end
+  if changed[coupon] then -- someone earlier has to ask again, and stays the earlier one
+    return changed[coupon]
+  end
 
-  local progress = redis.call('GET', KEYS[1]) or ''
   local offset = tonumber(string.match(progress, '^(%-?%d+):') or -1)
   if offset >= heard then
     local c = redis.call('HMGET', coupon, 'current', 'definitions', 'limit', counter)
     local now = version(coupon, c[1], c[2])
     if now ~= known then
-      return {'changed', progress, now, redis.call('HGETALL', coupon)}
+      changed[coupon] = {'changed', progress, now, redis.call('HGETALL', coupon)}
+      return changed[coupon]
     end
     if not c[1] then
       return {'unknown_coupon', progress}
@@ -62,22 +73,35 @@ function call.admit()
   end
 
   redis.call('SET', guard, token, 'PX', guard_ms)
+  if request ~= '' then
+    redis.call('SET', idem, request .. ':' .. token, 'PX', guard_ms)
+  end
   return {'admitted', progress}
 end
 
--- The guard becomes the claim's place in the log, if it is still this claim's own.
+-- Guard and idempotency key become the claim's place in the log, each if it is still this claim's own.
 function call.settle()
-  local guard, token, ticket, ms = keys(1), next_arg(), next_arg(), next_arg()
+  local request = next_arg()
+  local guard, idem = keys(request == '' and 1 or 2)
+  local token, ticket, guard_ms, idem_ms = next_arg(), next_arg(), next_arg(), next_arg()
+  if request ~= '' and redis.call('GET', idem) == request .. ':' .. token then
+    redis.call('SET', idem, request .. ':' .. ticket, 'PX', idem_ms)
+  end
   if redis.call('GET', guard) == token then
-    redis.call('SET', guard, ticket, 'PX', ms)
+    redis.call('SET', guard, ticket, 'PX', guard_ms)
     return {'1'}
   end
   return {'0'}
 end
 
--- The guard goes, if it is still this claim's own.
+-- Guard and idempotency key go, each if it is still this claim's own.
 function call.release()
-  local guard, token = keys(1), next_arg()
+  local request = next_arg()
+  local guard, idem = keys(request == '' and 1 or 2)
+  local token = next_arg()
+  if request ~= '' and redis.call('GET', idem) == request .. ':' .. token then
+    redis.call('DEL', idem)
+  end
   if redis.call('GET', guard) == token then
     redis.call('DEL', guard)
   end

@@ -78,8 +78,9 @@ func (s *Store) ReadAll(ctx context.Context, qs []Question) ([]verdict.Reading, 
 
 func (s *Store) read(ctx context.Context, q Question, v version, window string) *call {
 	keys := s.keys(q.Partition)
-	return s.desk(q.Partition).start(ctx, "read", []string{keys.Coupon(q.CouponID), keys.Granted(q.CouponID, window)},
-		string(v), redislayout.GrantedField(window), q.UserID)
+	return s.desk(q.Partition).start(ctx, words{
+		"read", []string{keys.Coupon(q.CouponID), keys.Granted(q.CouponID, window)}, []any{string(v), redislayout.GrantedField(window), q.UserID},
+	})
 }
 
 // reading understands the script's answer; coupon is what the script was told to be known.

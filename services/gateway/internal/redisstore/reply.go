@@ -57,6 +57,18 @@ func (r reply) entry(i int) (*fcfs.Entry, error) {
 	return (*fcfs.Entry)(&e), nil
 }
 
+func (r reply) remembered(i int, partition int32) (*redislayout.Remembered, error) {
+	value, err := r.text(i)
+	if err != nil {
+		return nil, err
+	}
+	found, err := redislayout.ParseRemembered(value)
+	if err == nil && found.Pending == "" && found.Ticket.Partition != partition {
+		err = fmt.Errorf("%w: %s, remembered in partition %d", errReply, value, partition)
+	}
+	return &found, err
+}
+
 // fields turns the answer of HGETALL into a map.
 func (r reply) fields() (map[string]string, error) {
 	if len(r)%2 != 0 {

@@ -66,19 +66,25 @@ const (
 	inForce = `1/0/` + defined
 )
 
-func knock(s *Store) (Door, error) {
+func knock(s *Store) (Door, error) { return knockWith(s, Idempotency{}) }
+
+func knockWith(s *Store, i Idempotency) (Door, error) {
 	return s.Admit(context.Background(), Knock{
-		CouponID: "c", UserID: "u", Heard: 5, Token: "?1", Guard: time.Second,
+		CouponID: "c", UserID: "u", Heard: 5, Token: "?1", Guard: time.Second, Idempotency: i,
 		Rules: func(d *fcfs.Definition) verdict.Ruling { return verdict.Ruling{} },
 	})
 }
+
+const hash = "00112233445566778899aabbccddeeff"
+
+var withKey = Idempotency{Key: hash, Request: hash}
 
 func ask(s *Store) (verdict.Reading, error) {
 	return s.Read(context.Background(), Question{CouponID: "c", UserID: "u", Window: func([]fcfs.Defined) string { return "" }})
 }
 
 func settled(s *Store) (bool, error) {
-	return s.Settle(context.Background(), Knock{CouponID: "c", UserID: "u", Token: "?1"}, "", redislayout.Ticket{}, time.Second)
+	return s.Settle(context.Background(), Knock{CouponID: "c", UserID: "u", Token: "?1"}, "", redislayout.Ticket{}, time.Second, time.Second)
 }
 
 // What is no answer of the script neither refuses a person nor lets one through, and nobody is told that there is no such
@@ -96,6 +102,10 @@ func TestStore_RefusesReplies(t *testing.T) {
 		{"admit", "changed, without definitions", `[["changed", "5:6:7", "` + inForce + `"]]`}, {"admit", "changed to nil", `[["changed", "5:6:7", "` + inForce + `", null]]`},
 		{"admit", "changed to none", `[["changed", "5:6:7", "` + inForce + `", []]]`}, {"admit", "a field without value", `[["changed", "5:6:7", "` + inForce + `", ["def:0"]]]`},
 		{"admit", "changed, version is nil", `[["changed", "5:6:7", null, ["def:0", "` + defined + `"]]]`}, {"admit", "changed all the time", `[["changed", "5:6:7", "` + inForce + `", ["def:0", "` + defined + `"]]]`},
+		{"admit", "remembered, without a key", `[["remembered", "5:6:7", "` + hash + `:0:5:6"]]`},
+		{"key", "remembered nothing", `[["remembered", "5:6:7", ""]]`}, {"key", "remembered nil", `[["remembered", "5:6:7", null]]`}, {"key", "remembered none", `[["remembered", "5:6:7"]]`},
+		{"key", "remembered without progress", `[["remembered", null, "` + hash + `:0:5:6"]]`}, {"key", "remembered a ticket alone", `[["remembered", "5:6:7", "0:5:6"]]`},
+		{"key", "remembered another partition", `[["remembered", "5:6:7", "` + hash + `:1:5:6"]]`}, {"key", "remembered by nobody", `[["remembered", "5:6:7", "` + hash + `:?"]]`},
 		{"read", "one element too few", `[["5:6:7", "", "0", "0"]]`}, {"read", "progress is nil", `[[null, "", "0", "0", ""]]`}, {"read", "progress of a newer version", `[["5:6:7:8", "", "0", "0", ""]]`},
 		{"read", "total is an integer", `[["5:6:7", "", 0, "0", ""]]`}, {"read", "granted is nil", `[["5:6:7", "", "0", null, ""]]`}, {"read", "granted is below 0", `[["5:6:7", "", "0", "-1", ""]]`},
 		{"read", "entry is nil", `[["5:6:7", "", "0", "0", null]]`}, {"read", "entry is an integer", `[["5:6:7", "", "0", "0", 1]]`}, {"read", "entry is cut short", `[["5:6:7", "", "0", "0", "1"]]`},
@@ -107,6 +117,11 @@ func TestStore_RefusesReplies(t *testing.T) {
 		t.Run(c.call+": "+c.name, func(t *testing.T) {
 			if c.call == "any" || c.call == "admit" {
 				if d, err := knock(replying(t, c.text)); err == nil {
+					t.Errorf("taken for %+v", d)
+				}
+			}
+			if c.call == "any" || c.call == "key" {
+				if d, err := knockWith(replying(t, c.text), withKey); err == nil {
 					t.Errorf("taken for %+v", d)
 				}
 			}
@@ -129,6 +144,7 @@ func FuzzStore_Replies(f *testing.F) {
 	for _, text := range []string{
 		`[["held", "", "0:5:6"]]`, `[["admitted", ""]]`, `[["sold_out", "5:6:7"]]`, `[["already_issued", "5:6:7", "1:2"]]`, `[["1"]]`, `[[]]`, `[null]`, `{}`, `1`,
 		`[["changed", "5:6:7", "` + inForce + `", ["def:0", "` + defined + `", "current", "0"]]]`,
+		`[["remembered", "5:6:7", "` + hash + `:0:5:6"]]`, `[["remembered", "", "` + hash + `:?1"]]`,
 		`[["5:6:7", "` + inForce + `", "3", "2", "1:4", ["def:0", "` + defined + `"]]]`, `[["5:6:7", "", "0", "0", ""]]`,
 	} {
 		f.Add(text)
@@ -139,6 +155,11 @@ func FuzzStore_Replies(f *testing.F) {
 		}
 		if d, err := knock(replying(t, text)); err == nil {
 			if d.Refused != fcfs.None && (d.Progress.Offset < 5 || !said(text, d.Refused.String())) || d.Held != "" && !said(text, "held") || (d.Refused == fcfs.AlreadyIssued) != (d.Entry != nil) {
+				t.Errorf("%s is taken for %+v", text, d)
+			}
+		}
+		if d, err := knockWith(replying(t, text), withKey); err == nil && d.Remembered != nil {
+			if !said(text, d.Remembered.String()) || d.Refused != fcfs.None || d.Held != "" {
 				t.Errorf("%s is taken for %+v", text, d)
 			}
 		}
