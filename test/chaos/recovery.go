@@ -11,11 +11,12 @@ const noticeable = 500 * time.Millisecond
 // recovery is how long a fault was felt. Probes are claims that are made at a steady pace, on a coupon with room, for each
 // partition; a silence is a time between two final answers to them, one after the other. The recovery is the time from the
 // fault to the end of the longest silence that ends after it, in the partition where that ends last; 0 where no silence was
-// noticeable. All probes are granted, so all are answered by the log.
+// noticeable. The longest silence of all is what one partition's people felt at once. All probes are granted, so all are
+// answered by the log.
 func recovery(probes [][]answer, fault time.Time) (worst, silent time.Duration) {
 	for _, answers := range probes {
-		if recovered, longest := silence(answers, fault); recovered > worst {
-			worst, silent = recovered, longest
+		if recovered, longest := silence(answers, fault); recovered > 0 {
+			worst, silent = max(worst, recovered), max(silent, longest)
 		}
 	}
 	return worst, silent

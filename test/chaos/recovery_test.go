@@ -26,6 +26,8 @@ func TestRecovery(t *testing.T) {
 		{"one before the fault", [][]answer{told(-5000, -100, 100)}, 0, 0},
 		{"answered in another order", [][]answer{told(3000, -100, 2900)}, 2900, 3000},
 		{"the worst partition", [][]answer{told(-100, 0, 100), told(-100, 1500), told(-100, 700)}, 1500, 1600},
+		{"the longest is not the one that ends last", [][]answer{told(-100, 6000, 6100), told(-100, 100, 9000, 9600)}, 9000, 8900},
+		{"a short one that ends late", [][]answer{told(-100, 6000, 6100), told(29400, 30000)}, 30000, 6100},
 		{"nobody was told before", [][]answer{told(800, 900)}, 0, 0},
 	} {
 		recovered, silent := recovery(c.probes, fault)

@@ -15,7 +15,7 @@ type result struct {
 	LostAnswers int           // requests without an answer, or with a 503: people asked again
 	Down        time.Duration // from the fault until it was mended: a server needs its time to start
 	Recovery    time.Duration // see recovery
-	Silence     time.Duration // that ended with the recovery
+	Silence     time.Duration // the longest
 	Differences int           // that the audit found
 	breaches
 	found []string // a sentence for each breach
@@ -24,7 +24,7 @@ type result struct {
 func (r result) ok() bool { return r.none() && r.Differences == 0 }
 
 func (r result) String() string {
-	return fmt.Sprintf("%s: %d claims, %d granted, %d unanswered or lost, %d answers lost on the way, down for %s, recovery: %s (after a silence of %s); audit: %d differences; %+v",
+	return fmt.Sprintf("%s: %d claims, %d granted, %d unanswered or lost, %d answers lost on the way, down for %s, recovery: %s (the longest silence: %s); audit: %d differences; %+v",
 		r.Kind, r.Claims, r.Granted, r.Lost, r.LostAnswers, seconds(r.Down), seconds(r.Recovery), seconds(r.Silence), r.Differences, r.breaches)
 }
 
