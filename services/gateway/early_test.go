@@ -10,6 +10,7 @@ import (
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/gateway/verdict/verdicttest"
 )
@@ -320,6 +321,50 @@ func TestEarlyRefusal_TwoGatewaysOneOfThemDeaf(t *testing.T) {
 			behind()
 			step.true_(deaf, "deaf: "+step.name)
 			step.true_(r.service, "first: "+step.name)
+		})
+	}
+}
+
+// Redis dies and comes back older than what the first gateway has told from it; the second had heard of nothing.
+func TestEarlyRefusal_RedisComesBackOlderThanTold(t *testing.T) {
+	t.Parallel()
+	servers := coupontest.StartAlone(t, coupontest.Kafka, coupontest.Redis)
+	r := newRigOn(t, servers)
+	deaf, _ := startGateway(t, servers)
+	eventually(t, "a second gateway is ready", func() bool { return len(deaf.Ready()) == 0 })
+	gateways := map[string]*Service{"who told": r.service, "who is deaf": deaf}
+	p := event.Partition("tea", parts)
+	r.put("tea", `{"limit":1}`).is(t, 201, "")
+	r.claim("tea", "u1", "wait=9").is(t, 200, "")
+	do(t, deaf, claimRequest("tea", "u2", "")).is(t, 409, "sold-out")
+	r.muted.Store(true)
+	r.put("tea", `{"limit":2}`).is(t, 200, "")
+	if heard := deaf.requests.Load().heard[p].Load(); heard != 1 {
+		t.Fatalf("the deaf one has heard of %d", heard)
+	}
+	records := r.records(p)
+
+	goOn := r.Hold()
+	defer goOn()
+	servers.Kill(t, coupontest.Redis)
+	for name, s := range gateways {
+		eventually(t, name+" has noticed", func() bool { return !s.redis.Up() })
+	}
+	servers.Restart(t, coupontest.Redis)
+	r.restore(p, records[:2])
+	var first string
+	for name, s := range gateways {
+		eventually(t, name+" is ready again", func() bool { return len(s.Ready()) == 0 })
+		do(t, s, request{method: "GET", path: "/v1/coupons/tea"}).is(t, 503, "unavailable")
+		if got := do(t, s, claimRequest("tea", name, "")).is(t, 202, ""); first == "" {
+			first = got.string("claim_id")
+		}
+	}
+	goOn()
+	r.Write()
+	for name, s := range gateways {
+		eventually(t, name+" tells of the new limit", func() bool {
+			return do(t, s, request{method: "GET", path: "/v1/claims/" + first}).string("status") == "granted"
 		})
 	}
 }

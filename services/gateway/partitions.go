@@ -71,6 +71,22 @@ func (p *partitions) Heard(ctx context.Context, partition int32) (int64, error) 
 	return p.heard[partition].Load(), nil
 }
 
+// HearAll counts the end of each partition as heard, as at the start: Redis was away, and what comes back may be older than
+// what others have told from it meanwhile.
+func (p *partitions) HearAll(ctx context.Context) error {
+	ends, err := p.client.Ends(ctx, p.topic)
+	if err != nil {
+		return err
+	}
+	for i := range p.heard {
+		h, end := &p.heard[i], ends[int32(i)]-1
+		for old := h.Load(); old < end && !h.CompareAndSwap(old, end); {
+			old = h.Load()
+		}
+	}
+	return nil
+}
+
 func (p *partitions) askEnds(ctx context.Context) error {
 	began := time.Now()
 	ends, err := p.client.Ends(ctx, p.topic)

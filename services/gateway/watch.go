@@ -38,16 +38,28 @@ func (s *Service) progressed(partition int32, progress int64) {
 // Redis answers at all.
 func (s *Service) watchRedis(ctx context.Context) {
 	s.redis.watch(ctx, lookEach, func(ctx context.Context) error {
-		waitedFor := s.waiters.Partitions()
-		if len(waitedFor) == 0 {
-			return s.store.Ping(ctx)
+		if err := s.lookAtRedis(ctx); err != nil || s.redis.Up() {
+			return err
 		}
-		progress, err := s.store.Progress(ctx, waitedFor)
-		for i := range progress {
-			s.progressed(waitedFor[i], progress[i].Offset)
+		if l := s.requests.Load(); l != nil { // claims are taken again once this is done
+			ctx, cancel := context.WithTimeout(ctx, askEach)
+			defer cancel()
+			return l.HearAll(ctx)
 		}
-		return err
+		return nil
 	})
+}
+
+func (s *Service) lookAtRedis(ctx context.Context) error {
+	waitedFor := s.waiters.Partitions()
+	if len(waitedFor) == 0 {
+		return s.store.Ping(ctx)
+	}
+	progress, err := s.store.Progress(ctx, waitedFor)
+	for i := range progress {
+		s.progressed(waitedFor[i], progress[i].Offset)
+	}
+	return err
 }
 
 // watchKafka finds out that no broker answers before a person has to wait for it. It asks some broker, whichever; one
