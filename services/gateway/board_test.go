@@ -11,6 +11,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
 var asAdmin = http.Header{"Authorization": {"Bearer " + adminToken}}
@@ -83,6 +87,68 @@ func TestBoard_Story(t *testing.T) {
 			}
 			l.End()
 		})
+	}
+}
+
+// A partition may have more coupons than are read at once.
+func TestBoard_Pages(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var messages []event.Message
+	for i := 0; len(messages) < 2*boardPage+1; i++ {
+		if id := fmt.Sprint("c", i); event.Partition(id, parts) == 1 {
+			m, err := event.CouponDefined{CouponID: id, Limit: 1, Window: "none", TimeZone: "UTC"}.Message(event.Meta{Source: "/upstream"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			messages = append(messages, m)
+		}
+	}
+	if _, err := r.service.requests.Load().producer.PublishTo(t.Context(), 1, messages...); err != nil {
+		t.Fatal(err)
+	}
+	l := r.console()
+	told := map[string]bool{}
+	for range messages {
+		e, _ := l.Next()
+		told[e.data] = true
+	}
+	if len(told) != len(messages) {
+		t.Errorf("told of %d coupons, want %d", len(told), len(messages))
+	}
+}
+
+// Something is said, and readers are woken, only where something has changed.
+func TestBoard_SaysChanges(t *testing.T) {
+	b := newBoard(nil)
+	changed, _ := b.Join()
+	opens := historyT + 1000
+	d := fcfs.Definition{CouponID: "tea", Limit: 2, Window: fcfs.WindowNone, TimeZone: "UTC", OpensAt: opens, Rules: 1}
+	b.coupons["tea"] = &shown{reading: verdict.Reading{Definitions: []fcfs.Defined{{Definition: d}}}}
+	told := uint64(0)
+	for _, c := range []struct {
+		now     fcfs.Millis
+		granted int64
+		current bool
+		want    string // status; "": nothing new
+	}{
+		{historyT, 0, false, ""},
+		{historyT, 0, true, "scheduled"},
+		{historyT + 999, 0, true, ""},
+		{opens, 0, false, ""},
+		{opens, 0, true, "open"},
+		{opens + 1, 2, true, "sold_out"},
+		{opens + 2, 2, true, ""},
+	} {
+		b.coupons["tea"].reading.Granted = c.granted
+		b.say([]bool{c.current}, c.now)
+		messages, last := b.Since(told)
+		if told = last; woken(&waiter{C: changed}) != (c.want != "") || len(messages) > 1 || len(messages) == 0 != (c.want == "") {
+			t.Errorf("%+v: said %v", c, messages)
+		}
+		if len(messages) == 1 && !strings.Contains(string(messages[0].data), `"status":"`+c.want+`"`) {
+			t.Errorf("%+v: said %s", c, messages[0].data)
+		}
 	}
 }
 
