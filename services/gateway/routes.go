@@ -54,7 +54,6 @@ func writeJSON(w http.ResponseWriter, status int, body any) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n')) // the person has gone: nobody is left to be told
 	return nil
