@@ -14,15 +14,15 @@ type metrics struct {
 	reachable *prometheus.GaugeVec
 }
 
-func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
+func newMetrics(reg prometheus.Registerer, waiting, inFlight func() int) *metrics {
 	opts := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "coupon", Subsystem: "gateway", Name: name, Help: help}
 	}
 	m := &metrics{
 		http: telemetry.NewHTTPMetrics(reg, "gateway"),
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts(opts("claims_total",
-			"Claims by what the door did with them: appended, held (guard of another request), shed (the log is slow), failed, "+
-				"or the outcome of an early refusal.")), []string{"result"}),
+			"Claims by what the door did with them: appended, held (guard of another request), shed (the log is slow), busy (too "+
+				"many at once), failed, or the outcome of an early refusal.")), []string{"result"}),
 		append: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "coupon", Subsystem: "gateway", Name: "append_seconds",
 			Help:    "Time until all in-sync replicas had a record, or the gateway gave up.",
@@ -35,6 +35,8 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 	}
 	waiters := prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts("waiters",
 		"People who wait for their outcome right now.")), func() float64 { return float64(waiting()) })
-	reg.MustRegister(m.claims, m.append, m.messages, m.reachable, waiters)
+	flight := prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts("in_flight_claims",
+		"Claims between having been read and being in the log, right now.")), func() float64 { return float64(inFlight()) })
+	reg.MustRegister(m.claims, m.append, m.messages, m.reachable, waiters, flight)
 	return m
 }

@@ -5,39 +5,24 @@ import (
 	"net/http"
 
 	"github.com/firstcome/firstcome/internal/problem"
-	"github.com/firstcome/firstcome/internal/token"
 )
 
 func (s *Service) routes() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, f handler, who ...gate) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
-			if err := f(w, r); err != nil {
+			if err := s.limited(f, who...)(w, r); err != nil {
 				problem.Write(w, r, problem.From(err))
 			}
 		})
 	}
-	handle("PUT /v1/coupons/{id}", s.putCoupon)
+	handle("PUT /v1/coupons/{id}", s.putCoupon, s.admins)
 	handle("GET /v1/coupons/{id}", s.getCoupon)
 	handle("GET /v1/coupons", s.listCoupons)
-	handle("POST /v1/coupons/{id}/claims", s.postClaim)
+	handle("POST /v1/coupons/{id}/claims", s.postClaim, s.claimers)
 	handle("GET /v1/claims/{id}", s.getClaim)
 	return problem.Routes(mux)
-}
-
-// authorize gives the principal whose token is among the allowed ones; a token of the others is known but may not do this.
-func (s *Service) authorize(r *http.Request, allowed, others token.Set) (principal string, err error) {
-	if s.cfg.AllowAnonymous && allowed.Empty() {
-		return "", nil
-	}
-	if principal, ok := allowed.Principal(r); ok {
-		return principal, nil
-	}
-	if _, ok := others.Principal(r); ok {
-		return "", problem.New(problem.Forbidden, "")
-	}
-	return "", problem.New(problem.Unauthorized, "")
 }
 
 // open gives the way to the log, or what the person has to wait for.
