@@ -2,12 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -18,144 +12,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/firstcome/firstcome/pkg/coupontest"
 )
-
-// signer is one key of an issuer of JWTs.
-type signer struct {
-	id     string
-	method jwt.SigningMethod
-	key    crypto.Signer
-}
-
-// issuer stands for the service where people log in.
-type issuer struct {
-	t       testing.TB
-	server  *httptest.Server
-	mu      sync.Mutex
-	body    []byte
-	status  int
-	fetched atomic.Int64
-}
-
-func startIssuer(t testing.TB, keys ...signer) *issuer {
-	t.Helper()
-	i := &issuer{t: t}
-	i.publish(keys...)
-	i.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		i.fetched.Add(1)
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		w.WriteHeader(i.status)
-		_, _ = w.Write(i.body)
-	}))
-	t.Cleanup(i.server.Close)
-	return i
-}
-
-// publish makes these the keys that the issuer shows.
-func (i *issuer) publish(keys ...signer) {
-	i.t.Helper()
-	i.show(http.StatusOK, keySet(i.t, keys...))
-}
-
-func (i *issuer) show(status int, body []byte) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.status, i.body = status, body
-}
-
-func keySet(t testing.TB, keys ...signer) []byte {
-	t.Helper()
-	set := jwkset.NewMemoryStorage()
-	for _, k := range keys {
-		options := jwkset.JWKOptions{Metadata: jwkset.JWKMetadataOptions{KID: k.id, ALG: jwkset.ALG(k.method.Alg()), USE: jwkset.UseSig}}
-		public, err := jwkset.NewJWKFromKey(k.key.Public(), options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := set.KeyWrite(t.Context(), public); err != nil {
-			t.Fatal(err)
-		}
-	}
-	body, err := set.JSONPublic(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
-}
-
-func (i *issuer) trust(c *Config) {
-	c.JWTKeys, c.JWTIssuer, c.JWTAudience = i.server.URL, "https://login.example", "coupons"
-}
-
-func ecSigner(t testing.TB, id string) signer {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer{id, jwt.SigningMethodES256, key}
-}
-
-func rsaSigner(t testing.TB, id string) signer {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer{id, jwt.SigningMethodRS256, key}
-}
-
-func edSigner(t testing.TB, id string) signer {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer{id, jwt.SigningMethodEdDSA, key}
-}
-
-// good are the claims of a token that is as it should be.
-func good(sub string) jwt.MapClaims {
-	return jwt.MapClaims{"iss": "https://login.example", "aud": "coupons", "sub": sub, "exp": time.Now().Add(time.Hour).Unix()}
-}
-
-func with(claims jwt.MapClaims, name string, value any) jwt.MapClaims {
-	claims = maps.Clone(claims)
-	if claims[name] = value; value == nil {
-		delete(claims, name)
-	}
-	return claims
-}
-
-func (s signer) sign(t testing.TB, claims jwt.MapClaims, header ...string) string {
-	t.Helper()
-	return signed(t, s.method, s.key, s.id, claims, header...)
-}
-
-func signed(t testing.TB, method jwt.SigningMethod, key any, id string, claims jwt.MapClaims, header ...string) string {
-	t.Helper()
-	token := jwt.NewWithClaims(method, claims)
-	if id != "" {
-		token.Header["kid"] = id
-	}
-	for i := 0; i < len(header); i += 2 {
-		token.Header[header[i]] = header[i+1]
-	}
-	text, err := token.SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
 
 func claimBy(token, coupon, body, prefer string) request {
 	q := request{method: "POST", path: "/v1/coupons/" + coupon + "/claims", token: token, body: body}
@@ -193,6 +56,22 @@ func TestGateway_JWT(t *testing.T) {
 	if granted := r.get("/v1/coupons/tea").number("granted"); granted != 4 {
 		t.Errorf("%d are granted", granted)
 	}
+}
+
+// A person's claims count for them before the body is read, and it is the same quota whoever claims for them.
+func TestGateway_JWTPersonRateLimit(t *testing.T) {
+	t.Parallel()
+	s := ecSigner(t, "k1")
+	i := startIssuer(t, s)
+	r := newRig(t, i.trust, func(c *Config) { c.PersonRateLimit = quota(t, "2/1h") })
+	token := s.sign(t, good("u1"))
+	if got := r.do(claimBy(token, "tea", `{`, "")).is(t, 400, "malformed"); got.header.Get("RateLimit") != `"person";r=1;t=1800` {
+		t.Errorf("RateLimit: %s", got.header.Get("RateLimit"))
+	}
+	r.do(claimBy(token, "tea", `{"user_id":"u2"}`, "")).is(t, 403, "forbidden")
+	r.do(claimBy(token, "tea", `{`, "")).is(t, 429, "rate-limited")
+	r.claim("tea", "u1", "").is(t, 429, "rate-limited")
+	r.claim("tea", "u2", "").is(t, 404, "unknown-coupon")
 }
 
 // Whatever is wrong with a token, nobody is let in by it.
@@ -238,6 +117,7 @@ func TestGateway_JWTRefused(t *testing.T) {
 		{"cut", fine[:len(fine)-4], 401, "not valid"},
 		{"not base64", parts[0] + "." + parts[1] + "=." + parts[2], 401, "not valid"},
 		{"must be understood", s.sign(t, good("u"), "crit", "b64"), 401, "not valid"},
+		{"another spelling of the signature", respelled(fine), 401, "not valid"},
 		{"two dots", "..", 401, "not valid"},
 		{"no token at all", "x", 401, ""},
 
@@ -264,6 +144,13 @@ func TestGateway_JWTRefused(t *testing.T) {
 		t.Errorf("something was appended: %v, then %v", ends, after)
 	}
 	r.do(claimBy(fine, "tea", `{}`, "wait=9")).is(t, 200, "") // and that one was good
+}
+
+// respelled is the same signature where its last character says more bits than there are.
+func respelled(token string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(alphabet, token[len(token)-1])
+	return token[:len(token)-1] + string(alphabet[last^1])
 }
 
 func payload(t testing.TB, part string) string {

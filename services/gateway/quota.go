@@ -93,9 +93,6 @@ func (l *limiter) Take(w http.ResponseWriter, id askerID) error {
 	allowed := bucket.AllowN(now, 1)
 	left := max(0, bucket.TokensAt(now))
 	remaining := int(left)
-	if !allowed {
-		remaining = 0
-	}
 	// Within this time no more than the remaining ones are let in; where none remain, it is when to come again.
 	next := time.Duration((1 - (left - float64(remaining))) * float64(l.each))
 	seconds := max(1, int((next+time.Second-1)/time.Second))

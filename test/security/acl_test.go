@@ -229,8 +229,8 @@ func (s *system) call(method, url, token, body string) (status int, text string)
 
 // With the documented rights each program does its part, dead letters included.
 func TestACLs(t *testing.T) {
-	k := startSecureKafka(t)
 	servers := coupontest.Start(t, coupontest.Redis, coupontest.Postgres)
+	k := startSecureKafka(t, servers.Kind)
 	k.prepare(t)
 	s := start(t, k, servers)
 	s.eventually("all are ready", func() bool {
