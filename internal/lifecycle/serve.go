@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -44,6 +45,7 @@ func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler, drain time.
 		context.WithoutCancel(ctx), drainingKey{}, ctx.Done()))
 	defer cancel()
 	var inFlight atomic.Int64
+	h = secured(h)
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			inFlight.Add(1)
@@ -56,6 +58,7 @@ func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler, drain time.
 		MaxHeaderBytes:    maxHeaderBytes,
 		Protocols:         protocols(),
 		HTTP2:             http2Config(),
+		ErrorLog:          log.New(serverErrors{}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
 	served := make(chan error, 1)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,5 +256,86 @@ func slow(d time.Duration) http.HandlerFunc {
 		case <-r.Context().Done():
 			http.Error(w, "gone", http.StatusInternalServerError)
 		}
+	}
+}
+
+// Whoever drips a request is cut off when its time is over, however long they could go on, and others are served meanwhile.
+func TestServeHTTP_dripping(t *testing.T) {
+	for _, tt := range []struct {
+		name, begin, drop string
+		want              time.Duration
+	}{
+		{"headers", "GET / HTTP/1.1\r\nHost: x\r\n", "X: y\r\n", headerTimeout},
+		{"a body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n", "a", requestTimeout},
+		{"a chunked body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", requestTimeout},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ln := newPipes()
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- ServeHTTP(ctx, ln, slow(0), time.Second) }()
+				began := time.Now()
+				dripper := ln.dial()
+				cut := make(chan time.Duration, 1)
+				go func() {
+					_, _ = io.Copy(io.Discard, dripper) // until the server has closed it
+					cut <- time.Since(began)
+				}()
+				var drips sync.WaitGroup
+				drips.Go(func() {
+					_, err := io.WriteString(dripper, tt.begin)
+					for err == nil {
+						<-time.After(100 * time.Millisecond)
+						_, err = io.WriteString(dripper, tt.drop)
+					}
+				})
+				for range 10 { // others, each at once
+					<-time.After(300 * time.Millisecond)
+					asked := time.Now()
+					other := ln.dial()
+					go func() { _, _ = io.WriteString(other, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") }()
+					answer, _ := io.ReadAll(other)
+					if !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") || time.Since(asked) > 0 {
+						t.Errorf("another is answered after %v: %q", time.Since(asked), answer)
+					}
+					other.Close()
+				}
+				if took := <-cut; took < tt.want || took > tt.want+time.Second {
+					t.Errorf("cut off after %v, want %v", took, tt.want)
+				}
+				dripper.Close()
+				drips.Wait()
+				stop()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestServeHTTP_securityHeaders(t *testing.T) {
+	addr, stop, done := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/page" {
+			w.Header().Set("Content-Security-Policy", "default-src 'self'")
+		}
+	}, time.Second)
+	for path, policy := range map[string]string{"/": "default-src 'none'; frame-ancestors 'none'", "/page": "default-src 'self'"} {
+		res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		for name, want := range map[string]string{"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff",
+			"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin", "Strict-Transport-Security": ""} {
+			if got := strings.Join(res.Header.Values(name), "|"); got != want {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

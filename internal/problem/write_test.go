@@ -70,7 +70,7 @@ func TestWrite(t *testing.T) {
 			if !json.Valid(w.Body.Bytes()) {
 				t.Error("not JSON")
 			}
-			for name, want := range map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+			for name, want := range map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store"} {
 				if got := w.Header().Get(name); got != want {
 					t.Errorf("%s: %q", name, got)
 				}

@@ -108,7 +108,6 @@ func internalError(w http.ResponseWriter, correlationID string) {
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusInternalServerError)
 	id, _ := json.Marshal(correlationID)
 	fmt.Fprintf(w, `{"type":"https://firstcome.dev/problems/internal","title":"Internal error","status":500,"correlation_id":%s}`+"\n", id)

@@ -212,7 +212,7 @@ func FuzzClaimBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
-		user, err := readClaim(httptest.NewRecorder(), r)
+		user, err := readClaim(httptest.NewRecorder(), r, claimer{})
 		if err != nil {
 			if p := problem.From(err); !slices.Contains([]string{"malformed", "invalid", "too-large"}, p.Name) {
 				t.Fatalf("%q: %v", body, err)

@@ -18,13 +18,19 @@ import (
 	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
-// postClaim keeps the order of checks of the design: who asks (and how often: rate limits belong here); what is asked; then,
-// in one script, whether it was asked before under this Idempotency-Key, the guard and the rules; then the append.
+// postClaim keeps the order of checks of the design: who asks, and how often (a person whom a back end names is known
+// only once the body is read, so theirs is counted then); what is asked; then, in one script, whether it was asked before
+// under this Idempotency-Key, the guard and the rules; then the append.
 func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	principal, err := s.authorize(r, s.cfg.ClaimTokens, s.cfg.AdminTokens)
+	who, err := s.claimer(r)
 	if err != nil {
 		return err
+	}
+	if who.user != "" {
+		if err := s.persons.Take(w, askerOf(who.user)); err != nil {
+			return err
+		}
 	}
 	couponID := r.PathValue("id")
 	if event.CheckCouponID(couponID) != nil {
@@ -34,9 +40,14 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	userID, err := readClaim(w, r)
+	userID, err := readClaim(w, r, who)
 	if err != nil {
 		return err
+	}
+	if who.user == "" {
+		if err := s.persons.Take(w, askerOf(userID)); err != nil {
+			return err
+		}
 	}
 	telemetry.Annotate(r.Context(), slog.String("coupon", telemetry.Hash(couponID)), slog.String("user", telemetry.Hash(userID)))
 	log, err := s.open()
@@ -52,10 +63,16 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 			defer s.waiters.Leave(p)
 		}
 	}
-	passed, err := s.take(r.Context(), log, t, idempotency(key, "token:"+principal, couponID, userID))
+	leave, err := s.enter()
 	if err != nil {
 		return err
 	}
+	defer leave()
+	passed, err := s.take(r.Context(), log, t, idempotency(key, who.principal, couponID, userID))
+	if err != nil {
+		return err
+	}
+	leave() // who only waits takes no place
 	t = passed.ticket
 	v := verdict.Verdict{Position: max(0, t.Offset-passed.progress)}
 	if place != nil {
@@ -65,18 +82,22 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 	return s.answerPost(w, log, t, v)
 }
 
-func readClaim(w http.ResponseWriter, r *http.Request) (userID string, err error) {
+// readClaim gives whom a claim is for.
+func readClaim(w http.ResponseWriter, r *http.Request, who claimer) (userID string, err error) {
 	o, err := readObject(w, r)
 	if err != nil {
 		return "", err
 	}
-	userID = o.String("user_id", true)
-	if len(o.Errors()) == 0 {
+	userID = o.String("user_id", who.user == "")
+	if len(o.Errors()) == 0 && (who.user == "" || o.Has("user_id")) {
 		if err := event.CheckUserID(userID); err != nil {
 			o.Fail("user_id", err.Error())
 		}
 	}
-	return userID, finish(o)
+	if err := finish(o); err != nil {
+		return "", err
+	}
+	return who.speaksFor(userID)
 }
 
 // pass is what a claim that was let through has in hand.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -26,7 +27,7 @@ type Config struct {
 	// AdminTokens may define coupons: comma list of name=secret, so that secrets rotate.
 	// Required, except with AllowAnonymous.
 	AdminTokens token.Set `env:"ADMIN_TOKENS"`
-	// ClaimTokens may claim, for any user id: comma list of name=secret. Required, except with AllowAnonymous.
+	// ClaimTokens may claim, for any user id: comma list of name=secret. Required, except with JWTKeys or AllowAnonymous.
 	ClaimTokens token.Set `env:"CLAIM_TOKENS"`
 	// ClaimIDKeys seal the claim ids: comma list of number=base64 of 32 bytes, the first seals. All gateways need the same
 	// ones, else an id of one is unknown to the other; an id dies with its key. Required.
@@ -41,6 +42,36 @@ type Config struct {
 	LedgerURL string `env:"LEDGER_URL"`
 	// LedgerToken is one of that ledger's read tokens, the secret alone. Not needed where it asks for none.
 	LedgerToken string `env:"LEDGER_TOKEN"`
+
+	// MaxInFlight bounds the claims that are between having been read and being in the log; further ones get 503 at once.
+	// A log that takes 50 ms takes 20,000 claims a second with the default; more places make nobody faster, and let people
+	// wait longer before they are turned away.
+	MaxInFlight int `env:"MAX_IN_FLIGHT" envDefault:"1000"`
+	// MaxConnections bounds the open connections, so that a flood of them leaves files for Kafka and Redis; further ones
+	// wait to be accepted. Keep it at least 1,000 below the process's limit of open files.
+	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"50000"`
+
+	// PersonRateLimit is how often one person may ask for coupons, AddressRateLimit how often one address (of IPv6: its
+	// network of 64 bits) may ask for anything: "20/1m" is 20 requests, which come back evenly over a minute. Each is
+	// counted by each gateway alone. Off by default: the guard already stops a person's clicks, and offices and carriers
+	// share addresses. Too low, and people are turned away who did nothing wrong.
+	PersonRateLimit  Quota `env:"PERSON_RATE_LIMIT"`
+	AddressRateLimit Quota `env:"ADDRESS_RATE_LIMIT"`
+	// TrustedProxies are whose X-Forwarded-For is believed: comma list of networks. Too few, and all who come through a
+	// proxy are one address; too many, and people choose what address they have.
+	TrustedProxies Proxies `env:"TRUSTED_PROXIES"`
+
+	// JWTKeys is the https URL of the JSON Web Key Set of whoever issues people's tokens, JWTIssuer and JWTAudience what
+	// their iss and aud must be. All three, or none: then nobody claims by a JWT.
+	JWTKeys     string `env:"JWT_JWKS_URL"`
+	JWTIssuer   string `env:"JWT_ISSUER"`
+	JWTAudience string `env:"JWT_AUDIENCE"`
+
+	// CertFile and KeyFile are PEM files; with both, ListenAddr speaks TLS. Read again when they change.
+	CertFile string `env:"TLS_CERT"`
+	KeyFile  string `env:"TLS_KEY"`
+	// CORSOrigins are the origins (https://shop.example) whose pages may use the API from a browser: comma list.
+	CORSOrigins []string `env:"CORS_ORIGINS" envSeparator:","`
 
 	// AllowAnonymous lets everybody do everything where no tokens are given. Only local mode sets it, and New refuses it
 	// on a listener that others than this machine can reach.
@@ -63,10 +94,11 @@ func (c Config) Validate() []error {
 		errs = append(errs, err)
 	}
 	for _, tokens := range []struct {
-		name string
-		set  token.Set
-	}{{"ADMIN_TOKENS", c.AdminTokens}, {"CLAIM_TOKENS", c.ClaimTokens}} {
-		if tokens.set.Empty() && !c.AllowAnonymous {
+		name   string
+		set    token.Set
+		needed bool
+	}{{"ADMIN_TOKENS", c.AdminTokens, true}, {"CLAIM_TOKENS", c.ClaimTokens, c.JWTKeys == ""}} {
+		if tokens.set.Empty() && tokens.needed && !c.AllowAnonymous {
 			errs = append(errs, fmt.Errorf("%s is required: a comma list of name=secret", tokens.name))
 		}
 	}
@@ -76,10 +108,15 @@ func (c Config) Validate() []error {
 	case err != nil:
 		errs = append(errs, fmt.Errorf("CLAIM_ID_KEYS: %w", err))
 	}
-	if c.MaxWaiters < 0 {
-		errs = append(errs, errors.New("MAX_WAITERS must not be negative"))
+	for _, bound := range []struct {
+		name string
+		n    int
+	}{{"MAX_WAITERS", c.MaxWaiters}, {"MAX_IN_FLIGHT", c.MaxInFlight}, {"MAX_CONNECTIONS", c.MaxConnections}} {
+		if bound.n < 0 {
+			errs = append(errs, fmt.Errorf("%s must not be negative", bound.name))
+		}
 	}
-	return errs
+	return append(errs, c.frontProblems()...)
 }
 
 const (
@@ -91,11 +128,7 @@ const (
 // MemoryLimit is for debug.SetMemoryLimit, in bytes: what a gateway with all its waiters needs. Without it Go's collector
 // would let those who wait take up to twice what they cost.
 func (c Config) MemoryLimit() int64 {
-	waiters := c.MaxWaiters
-	if waiters == 0 {
-		waiters = defaultWaiters
-	}
-	return baseMemory + int64(waiters)*waiterCost
+	return baseMemory + int64(cmp.Or(c.MaxWaiters, defaultWaiters))*waiterCost
 }
 
 // onLoopback tells whether only this machine can reach an address.

@@ -39,7 +39,6 @@ func (s *Service) getDocs(w http.ResponseWriter, _ *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write(page) // the reader has gone: nobody is left to be told
 	return nil
 }

@@ -44,7 +44,6 @@ func (s *Service) beginStream(w http.ResponseWriter) *eventStream {
 	h := w.Header()
 	h.Set("Content-Type", mediaStream)
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep the events until it has some kilobytes
 	w.WriteHeader(http.StatusOK)
 	return &eventStream{w: w, control: http.NewResponseController(w), dropped: s.metrics.dropped}

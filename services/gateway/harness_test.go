@@ -108,11 +108,16 @@ func tokens(t testing.TB, list string) token.Set {
 
 func startGateway(t testing.TB, servers *coupontest.Servers, change ...func(*Config)) (*Service, func() error) {
 	t.Helper()
+	return startLogging(t, servers, slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), change...)
+}
+
+func startLogging(t testing.TB, servers *coupontest.Servers, log *slog.Logger, change ...func(*Config)) (*Service, func() error) {
+	t.Helper()
 	cfg := testConfig(t, servers)
 	for _, f := range change {
 		f(&cfg)
 	}
-	service, err := New(cfg, slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), prometheus.NewRegistry())
+	service, err := New(cfg, log, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

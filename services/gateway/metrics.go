@@ -16,7 +16,7 @@ type metrics struct {
 	dropped   prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
+func newMetrics(reg prometheus.Registerer, waiting, inFlight func() int) *metrics {
 	opts := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "coupon", Subsystem: "gateway", Name: name, Help: help}
 	}
@@ -24,8 +24,8 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 		http: telemetry.NewHTTPMetrics(reg, "gateway"),
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts(opts("claims_total",
 			"Claims by what the door did with them: appended, held (guard or Idempotency-Key of another request), replayed (the same "+
-				"claim under its Idempotency-Key), key_reused (the key belongs to another claim), shed (the log is slow), failed, or "+
-				"the outcome of an early refusal.")), []string{"result"}),
+				"claim under its Idempotency-Key), key_reused (the key belongs to another claim), shed (the log is slow), busy (too "+
+				"many at once), failed, or the outcome of an early refusal.")), []string{"result"}),
 		append: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "coupon", Subsystem: "gateway", Name: "append_seconds",
 			Help:    "Time until all in-sync replicas had a record, or the gateway gave up.",
@@ -42,6 +42,8 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 	}
 	waiters := prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts("waiters",
 		"People who wait for their outcome right now.")), func() float64 { return float64(waiting()) })
-	reg.MustRegister(m.claims, m.append, m.messages, m.reachable, m.streams, m.dropped, waiters)
+	flight := prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts("in_flight_claims",
+		"Claims between having been read and being in the log, right now.")), func() float64 { return float64(inFlight()) })
+	reg.MustRegister(m.claims, m.append, m.messages, m.reachable, m.streams, m.dropped, waiters, flight)
 	return m
 }

@@ -14,7 +14,6 @@ var openAPI []byte
 func (s *Service) getOpenAPI(w http.ResponseWriter, _ *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write(openAPI) // the reader has gone: nobody is left to be told
 	return nil
 }

@@ -5,43 +5,28 @@ import (
 	"net/http"
 
 	"github.com/firstcome/firstcome/internal/problem"
-	"github.com/firstcome/firstcome/internal/token"
 )
 
 func (s *Service) routes() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, f handler, who ...gate) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
-			if err := f(w, r); err != nil {
+			if err := s.limited(f, who...)(w, r); err != nil {
 				problem.Write(w, r, problem.From(err))
 			}
 		})
 	}
-	handle("PUT /v1/coupons/{id}", s.putCoupon)
+	handle("PUT /v1/coupons/{id}", s.putCoupon, s.admins)
 	handle("GET /v1/coupons/{id}", s.getCoupon)
 	handle("GET /v1/coupons", s.listCoupons)
-	handle("POST /v1/coupons/{id}/claims", s.postClaim)
+	handle("POST /v1/coupons/{id}/claims", s.postClaim, s.claimers)
 	handle("GET /v1/claims/{id}", s.getClaim)
-	handle("GET /v1/coupons/{id}/grant", s.getGrant)
+	handle("GET /v1/coupons/{id}/grant", s.getGrant, s.claimers)
 	handle("GET /openapi.json", s.getOpenAPI)
 	handle("GET /docs", s.getDocs)
-	handle("GET /v1/stream", s.streamCoupons)
+	handle("GET /v1/stream", s.streamCoupons, s.admins)
 	return problem.Routes(mux)
-}
-
-// authorize gives the principal whose token is among the allowed ones; a token of the others is known but may not do this.
-func (s *Service) authorize(r *http.Request, allowed, others token.Set) (principal string, err error) {
-	if s.cfg.AllowAnonymous && allowed.Empty() {
-		return "", nil
-	}
-	if principal, ok := allowed.Principal(r); ok {
-		return principal, nil
-	}
-	if _, ok := others.Principal(r); ok {
-		return "", problem.New(problem.Forbidden, "")
-	}
-	return "", problem.New(problem.Unauthorized, "")
 }
 
 // open gives the way to the log, or what the person has to wait for.
@@ -58,7 +43,6 @@ func writeJSON(w http.ResponseWriter, status int, body any) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n')) // the person has gone: nobody is left to be told
 	return nil

@@ -4,12 +4,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/firstcome/firstcome/internal/lifecycle"
-	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
@@ -33,6 +32,8 @@ const (
 	outcomeWait    = 10 * time.Second // how long PUT waits for the issuer
 	drain          = 8 * time.Second  // an append, a read and the answer
 	closeProducer  = time.Second
+	defaultFlight  = 1_000 // as Config says, as is the next one
+	defaultConns   = 50_000
 )
 
 // Service is one gateway.
@@ -49,6 +50,10 @@ type Service struct {
 	waiters  *waiters
 	board    *board
 	waiting  lifecycle.Waiting
+
+	people             *people // nil: nobody claims by a JWT
+	persons, addresses *limiter
+	flight             *flight
 
 	topicsFound    func()
 	requests       atomic.Pointer[requestsLog] // nil until the topics are there
@@ -80,30 +85,41 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	listener, err := listen(cfg)
+	cfg.MaxWaiters = cmp.Or(cfg.MaxWaiters, defaultWaiters)
+	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, defaultFlight)
+	cfg.MaxConnections = cmp.Or(cfg.MaxConnections, defaultConns)
+	listener, err := listen(cfg, log)
 	if err != nil {
 		kafka.Close()
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	if cfg.MaxWaiters == 0 {
-		cfg.MaxWaiters = defaultWaiters
-	}
 	s := &Service{
 		cfg: cfg, log: log, listener: listener, now: cfg.Now, sealer: sealer,
-		kafka: kafka, store: redisstore.Open(cfg.Redis), waiters: newWaiters(cfg.MaxWaiters),
+		kafka: kafka, store: redisstore.Open(cfg.Redis), waiters: newWaiters(cfg.MaxWaiters), flight: newFlight(cfg.MaxInFlight),
 	}
 	s.ledger = ledger
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.metrics = newMetrics(reg, s.waiters.Count)
+	s.persons, s.addresses = newLimiter("person", cfg.PersonRateLimit, s.now), newLimiter("address", cfg.AddressRateLimit, s.now)
+	if cfg.JWTKeys != "" {
+		keys := newKeyring(cfg.JWTKeys, log, s.waiting.For("the keys for JWTs"))
+		s.people = newPeople(cfg.JWTIssuer, cfg.JWTAudience, keys, s.now)
+	}
+	s.metrics = newMetrics(reg, s.waiters.Count, s.flight.Count)
 	s.board = newBoard(s)
 	s.topicsFound = s.waiting.For("topics " + cfg.Topic(event.TopicRequests) + " and " + cfg.Topic(event.TopicGrants))
 	s.redis, s.brokers = s.newServer("redis"), s.newServer("kafka")
 	return s, nil
 }
 
-func listen(cfg Config) (ln net.Listener, err error) {
+func listen(cfg Config, log *slog.Logger) (ln net.Listener, err error) {
+	var certificate *lifecycle.Certificate
+	if cfg.CertFile != "" {
+		if certificate, err = lifecycle.LoadCertificate(cfg.CertFile, cfg.KeyFile, log); err != nil {
+			return nil, fmt.Errorf("TLS_CERT and TLS_KEY: %w", err)
+		}
+	}
 	if ln = cfg.Listener; ln == nil {
 		if ln, err = lifecycle.Listen(cfg.ListenAddr); err != nil {
 			return nil, err
@@ -115,7 +131,7 @@ func listen(cfg Config) (ln net.Listener, err error) {
 		}
 		return nil, fmt.Errorf("%s can be reached from other machines: tokens are required", ln.Addr())
 	}
-	return ln, nil
+	return cfg.front(ln, certificate), nil
 }
 
 // Addr is the public address.
@@ -148,6 +164,9 @@ func (s *Service) Run(ctx context.Context) error {
 	background.Go(func() error { s.watchRedis(behind); return nil })
 	background.Go(func() error { s.watchKafka(behind); return nil })
 	background.Go(func() error { s.board.Run(behind); return nil })
+	if s.people != nil {
+		background.Go(func() error { s.people.keys.Run(behind); return nil })
+	}
 
 	served := lifecycle.ServeHTTP(serve, s.listener, s.handler(), drain)
 	stopBehind()
@@ -229,5 +248,3 @@ func (s *Service) tryOpenLog(ctx context.Context, requests, grants string) (*req
 	}
 	return l, nil
 }
-
-func (s *Service) handler() http.Handler { return telemetry.HTTP(s.routes(), s.log, s.metrics.http) }

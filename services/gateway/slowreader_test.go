@@ -19,16 +19,16 @@ import (
 	"github.com/firstcome/firstcome/internal/telemetry"
 )
 
-// memory is a listener whose connections are pipes, for a bubble of synctest.
-type memory struct {
+// pipes is a listener whose connections are pipes, for a bubble of synctest.
+type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
 }
 
-func newMemory() *memory { return &memory{conns: make(chan net.Conn), done: make(chan struct{})} }
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
 
-func (m *memory) Accept() (net.Conn, error) {
+func (m *pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-m.conns:
 		return c, nil
@@ -37,10 +37,10 @@ func (m *memory) Accept() (net.Conn, error) {
 	}
 }
 
-func (m *memory) Close() error   { m.once.Do(func() { close(m.done) }); return nil }
-func (m *memory) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
+func (m *pipes) Close() error   { m.once.Do(func() { close(m.done) }); return nil }
+func (m *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
 
-func (m *memory) dial(context.Context, string, string) (net.Conn, error) {
+func (m *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	m.conns <- theirs
 	return ours, nil
@@ -49,14 +49,14 @@ func (m *memory) dial(context.Context, string, string) (net.Conn, error) {
 // inMemory serves a stream through all that goes around it, in a bubble of synctest, to a client of one protocol.
 func inMemory(t *testing.T, protocol string, news func(r *http.Request, lasted time.Duration) ([]message, bool)) (s *Service, client *http.Client, ended <-chan time.Duration) {
 	t.Helper()
-	s = &Service{metrics: newMetrics(prometheus.NewRegistry(), func() int { return 0 })}
+	s = &Service{metrics: newMetrics(prometheus.NewRegistry(), func() int { return 0 }, func() int { return 0 })}
 	lasted := make(chan time.Duration, 10)
 	handler := telemetry.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		_ = s.beginStream(w).Pump(r.Context(), nil, func(bool) ([]message, bool) { return news(r, time.Since(began)) })
 		lasted <- time.Since(began)
 	}), slog.New(slog.DiscardHandler), s.metrics.http)
-	ln := newMemory()
+	ln := newPipes()
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- lifecycle.ServeHTTP(ctx, ln, handler, time.Second) }()

@@ -93,7 +93,6 @@ func writeJSON(w http.ResponseWriter, body any) error {
 func head(w http.ResponseWriter, contentType string) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 }
 
 // instant is a time as everywhere in the system: RFC 3339, UTC, milliseconds.

@@ -24,6 +24,10 @@ type Config struct {
 	ListenAddr string `env:"LISTEN_ADDR" envDefault:":8082"`
 	AdminAddr  string `env:"ADMIN_ADDR" envDefault:":9082"`
 
+	// CertFile and KeyFile are PEM files; with both, ListenAddr speaks TLS. Read again when they change.
+	CertFile string `env:"TLS_CERT"`
+	KeyFile  string `env:"TLS_KEY"`
+
 	// ReadTokens are who may ask, a comma list of name=secret, several at once to rotate; required.
 	ReadTokens token.Set `env:"READ_TOKENS"`
 
@@ -43,6 +47,9 @@ func (c Config) Validate() []error {
 	}
 	if c.ReadTokens.Empty() && !c.AllowAnonymous {
 		problems = append(problems, errors.New("READ_TOKENS is required"))
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		problems = append(problems, errors.New("TLS_CERT and TLS_KEY: both or none"))
 	}
 	return problems
 }

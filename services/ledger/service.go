@@ -77,6 +77,13 @@ func (s *Service) open() (err error) {
 	if err = s.cfg.checkAnonymous(s.listener); err != nil {
 		return err
 	}
+	if s.cfg.CertFile != "" {
+		certificate, err := lifecycle.LoadCertificate(s.cfg.CertFile, s.cfg.KeyFile, s.log)
+		if err != nil {
+			return fmt.Errorf("TLS_CERT and TLS_KEY: %w", err)
+		}
+		s.listener = certificate.Listener(s.listener)
+	}
 	if s.client, err = broker.New(s.cfg.Config); err != nil {
 		return err
 	}

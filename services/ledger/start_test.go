@@ -60,6 +60,8 @@ func TestConfig(t *testing.T) {
 		{"no tokens", func(c *Config) { c.ReadTokens = token.Set{} }, []string{"READ_TOKENS"}},
 		{"no database", func(c *Config) { c.DatabaseURL = "" }, []string{"DATABASE_URL"}},
 		{"another database", func(c *Config) { c.DatabaseURL = "mysql://u:hush@x/y?z" }, []string{"DATABASE_URL"}},
+		{"half a certificate", func(c *Config) { c.CertFile = "tls.crt" }, []string{"TLS_KEY"}},
+		{"no certificate there", func(c *Config) { c.CertFile, c.KeyFile = "nowhere.crt", "nowhere.key" }, []string{"TLS_CERT", "nowhere.crt"}},
 		{"everything", func(c *Config) { *c = Config{} }, []string{"KAFKA_BROKERS", "DATABASE_URL", "READ_TOKENS"}},
 		{"local mode", func(c *Config) { c.ReadTokens = token.Set{}; c.AllowAnonymous = true }, nil},
 		{"local mode for everyone", func(c *Config) { c.ListenAddr = "0.0.0.0:0"; c.AllowAnonymous = true }, []string{"loopback"}},

@@ -56,16 +56,32 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// The tests that docs/guarantees.md names exist.
-func TestGuaranteesNameTests(t *testing.T) {
+// The tests that docs/guarantees.md and docs/security.md name exist.
+func TestDocsNameTests(t *testing.T) {
 	root := moduleRoot(t)
-	page, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
-	if err != nil {
-		t.Fatal(err)
+	defined := definedTests(t, root)
+	for page, least := range map[string]int{"guarantees.md": 7, "security.md": 30} {
+		text, err := os.ReadFile(filepath.Join(root, "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+		if len(named) < least {
+			t.Errorf("docs/%s names %d tests: that can't be all", page, len(named))
+		}
+		for _, m := range named {
+			if !defined[m[1]] {
+				t.Errorf("docs/%s names %s, which is no test", page, m[1])
+			}
+		}
 	}
+}
+
+func definedTests(t *testing.T, root string) map[string]bool {
+	t.Helper()
 	defined := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
-	err = filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -78,13 +94,28 @@ func TestGuaranteesNameTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(page), -1)
-	if len(named) < 7 {
-		t.Errorf("%d tests are named: each promise needs one", len(named))
+	return defined
+}
+
+// Each attack of docs/security.md has a test that shows what stops it.
+func TestAttacksHaveTests(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(moduleRoot(t), "docs", "security.md"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, m := range named {
-		if !defined[m[1]] {
-			t.Errorf("docs/guarantees.md names %s, which is no test", m[1])
+	_, table, found := strings.Cut(string(page), "| attack | what stops it | tests |\n|---|---|---|\n")
+	table, _, end := strings.Cut(table, "\n\n")
+	if !found || !end {
+		t.Fatal("the table of attacks is not there")
+	}
+	rows := strings.Split(table, "\n")
+	if len(rows) < 20 {
+		t.Errorf("%d attacks: that can't be all", len(rows))
+	}
+	for _, row := range rows {
+		cells := strings.Split(row, "|")
+		if len(cells) != 5 || !strings.Contains(cells[3], "`Test") {
+			t.Errorf("no test, or no row: %s", row)
 		}
 	}
 }

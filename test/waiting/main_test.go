@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { process.Main(m) }
 func TestWaiting(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| people | protocol | how | before, MiB | waiting, MiB | KiB each | last answer after |\n|---|---|---|---|---|---|---|\n")
-	for _, c := range []crowd{
+	for _, c := range []*crowd{
 		{protocol: "HTTP/1.1", people: *http1, how: posts},
 		{protocol: "HTTP/1.1", people: *http1, how: streams},
 		{protocol: "HTTP/2", people: *http2, how: posts},

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"net/http"
+
+	"github.com/firstcome/firstcome/internal/problem"
+	"github.com/firstcome/firstcome/internal/token"
+)
+
+// claimer is who claims.
+type claimer struct {
+	principal string // "token:<name>" or "jwt:<sub>"; "" where nobody has to say
+	user      string // whom a JWT speaks for; "": a back end, which names the person
+}
+
+// claimer gives who claims: a back end by its token, or a person by their own JWT.
+func (s *Service) claimer(r *http.Request) (claimer, error) {
+	if s.cfg.AllowAnonymous && s.cfg.ClaimTokens.Empty() && s.people == nil {
+		return claimer{}, nil
+	}
+	if name, ok := s.cfg.ClaimTokens.Principal(r); ok {
+		return claimer{principal: "token:" + name}, nil
+	}
+	if _, ok := s.cfg.AdminTokens.Principal(r); ok {
+		return claimer{}, problem.New(problem.Forbidden, "")
+	}
+	user, err := s.people.Person(r)
+	if err != nil {
+		return claimer{}, err
+	}
+	return claimer{principal: "jwt:" + user, user: user}, nil
+}
+
+// speaksFor gives the person whom a claim is for: the one that was named, whom a JWT need not repeat.
+func (c claimer) speaksFor(named string) (user string, err error) {
+	switch {
+	case c.user == "" || named == c.user:
+		return named, nil
+	case named == "":
+		return c.user, nil
+	}
+	return "", problem.New(problem.Forbidden, "this token speaks for another person")
+}
+
+// authorize gives the principal whose token is among the allowed ones; a token of the others, or a person's, is known but
+// may not do this.
+func (s *Service) authorize(r *http.Request, allowed, others token.Set) (principal string, err error) {
+	if s.cfg.AllowAnonymous && allowed.Empty() {
+		return "", nil
+	}
+	if name, ok := allowed.Principal(r); ok {
+		return "token:" + name, nil
+	}
+	if _, ok := others.Principal(r); ok {
+		return "", problem.New(problem.Forbidden, "")
+	}
+	if _, err := s.people.Person(r); err != nil {
+		return "", err
+	}
+	return "", problem.New(problem.Forbidden, "")
+}
+
+type handler func(http.ResponseWriter, *http.Request) error
+
+// gate is the authentication of a route alone.
+type gate func(*http.Request) error
+
+func (s *Service) admins(r *http.Request) error {
+	_, err := s.authorize(r, s.cfg.AdminTokens, s.cfg.ClaimTokens)
+	return err
+}
+
+func (s *Service) claimers(r *http.Request) error {
+	_, err := s.claimer(r)
+	return err
+}
+
+// limited is f for addresses that may still ask. The handler knows best who may ask, and looks at that first; whoever
+// may ask no more is seen to by the route's gate instead, so that here too a bad token is told before too many requests.
+func (s *Service) limited(f handler, who ...gate) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		tooMany := s.addresses.Take(w, askerAt(s.cfg.TrustedProxies.Client(r)))
+		if tooMany == nil {
+			return f(w, r)
+		}
+		for _, authenticate := range who {
+			if err := authenticate(r); err != nil {
+				return err
+			}
+		}
+		return tooMany
+	}
+}
+
+func askerOf(userID string) (id askerID) {
+	sum := sha256.Sum256([]byte(userID))
+	copy(id[:], sum[:])
+	return id
+}
