@@ -107,6 +107,7 @@ func (w *world) threeClicks(day string) (first told, others [2]told) {
 		}
 	}
 	click(1)
+	tick.Reset(500 * time.Microsecond)
 	<-tick.C
 	click(2)
 	all.Wait()
