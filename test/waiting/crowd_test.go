@@ -31,6 +31,7 @@ const (
 
 // crowd is people who wait in one way.
 type crowd struct {
+	name     string
 	protocol string
 	people   int
 	how      string
@@ -76,6 +77,7 @@ func (c *crowd) measure(t *testing.T) cost {
 	if c.how == posts {
 		result.before = c.resident()
 		c.come(func(user int) { c.post(ctx, user) })
+		c.appended(servers)
 	} else {
 		paths := c.claims(ctx)
 		c.gateway.Term(t) // what the claims cost is not what the streams do
@@ -118,6 +120,18 @@ func (c *crowd) come(one func(user int)) {
 				return fmt.Sprintf("of %d people %v wait", came, c.gateway.Metric(c.t, "coupon_gateway_waiters"))
 			})
 	}
+}
+
+// appended returns once all claims are in the log: a place to wait is taken before.
+func (c *crowd) appended(servers *coupontest.Servers) {
+	c.t.Helper()
+	kafka, topic := servers.Kafka(c.t), servers.TopicPrefix+event.TopicRequests
+	var end int64
+	process.Eventually(c.t, func() bool {
+		ends, err := kafka.Ends(c.t.Context(), topic)
+		end = ends[event.Partition(coupon, partitions)]
+		return err == nil && end == int64(c.people)+1 // the definition is at 0
+	}, func() string { return fmt.Sprintf("of %d claims the log has %d", c.people, end-1) })
 }
 
 func (c *crowd) request(ctx context.Context, method, path, body string, header ...string) (*http.Response, error) {
