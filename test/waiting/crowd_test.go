@@ -151,22 +151,43 @@ func (c *crowd) request(ctx context.Context, method, path, body string, header .
 }
 
 func (c *crowd) post(ctx context.Context, user int) {
-	res, err := c.request(ctx, "POST", "/v1/coupons/"+coupon+"/claims", fmt.Sprintf(`{"user_id":"u%d"}`, user),
-		"Content-Type", "application/json", "Prefer", "wait=30")
+	res, err := c.claim(ctx, user, "Prefer", "wait=30")
 	if err != nil {
 		c.fail(ctx, err.Error())
 		return
 	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	switch {
-	case err == nil && res.StatusCode == http.StatusOK:
+	if res.StatusCode == http.StatusOK {
 		c.told.Add(1)
-	case err == nil && res.StatusCode == http.StatusAccepted: // the machine is too slow to bring so many together in 30 s
-		c.late.Add(1)
-		c.follow(ctx, res.Header.Get("Location"))
-	default:
-		c.fail(ctx, fmt.Sprintf("%d %s %v", res.StatusCode, text, err))
+		return
+	}
+	c.late.Add(1)
+	c.follow(ctx, res.Header.Get("Location"))
+}
+
+// claim asks until the claim is taken: the machine may be too slow for so many, and then they are asked to come again.
+// The answer is read already.
+func (c *crowd) claim(ctx context.Context, user int, header ...string) (*http.Response, error) {
+	for {
+		res, err := c.request(ctx, "POST", "/v1/coupons/"+coupon+"/claims", fmt.Sprintf(`{"user_id":"u%d"}`, user),
+			append(header, "Content-Type", "application/json")...)
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		switch {
+		case err != nil:
+			return nil, err
+		case res.StatusCode == http.StatusOK, res.StatusCode == http.StatusAccepted:
+			return res, nil
+		case res.StatusCode != http.StatusServiceUnavailable:
+			return nil, fmt.Errorf("a claim is answered %d %s", res.StatusCode, text)
+		}
+		select {
+		case <-time.After(time.Second): // as Retry-After says
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -184,18 +205,12 @@ func (c *crowd) claims(ctx context.Context) (paths []string) {
 	for worker := range together {
 		asking.Go(func() {
 			for user := worker; user < c.people; user += together {
-				res, err := c.request(ctx, "POST", "/v1/coupons/"+coupon+"/claims", fmt.Sprintf(`{"user_id":"u%d"}`, user), "Content-Type", "application/json")
+				res, err := c.claim(ctx, user)
 				if err != nil {
 					c.t.Error(err)
 					return
 				}
 				paths[user] = res.Header.Get("Location")
-				_, _ = io.Copy(io.Discard, res.Body)
-				res.Body.Close()
-				if res.StatusCode != http.StatusAccepted {
-					c.t.Errorf("a claim is answered %d", res.StatusCode)
-					return
-				}
 			}
 		})
 	}
