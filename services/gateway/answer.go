@@ -91,24 +91,42 @@ func (s *Service) answerPost(w http.ResponseWriter, l *requestsLog, t verdict.Ti
 
 // getClaim is for whoever holds the id: nobody can guess one.
 func (s *Service) getClaim(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	t, err := s.sealer.Open(id)
-	if err != nil {
-		return problem.New(problem.UnknownClaim, "")
-	}
-	telemetry.Annotate(r.Context(), slog.String("claim", telemetry.Hash(id)))
-	l, err := s.open()
+	c, err := s.claimOf(r)
 	if err != nil {
 		return err
 	}
-	if t.Partition != event.Partition(t.CouponID, l.Count()) {
-		return problem.New(problem.UnknownClaim, "")
-	}
 	w.Header().Add("Vary", "Accept")
 	if prefersStream(r.Header) {
-		return s.followClaim(w, r, l, t)
+		return s.followClaim(w, r, c)
 	}
-	v, err := s.look(r.Context(), l, t)
+	return s.tellClaim(w, r, c)
+}
+
+// askedClaim is the claim that a request asks after.
+type askedClaim struct {
+	id string // as it was sent
+	t  verdict.Ticket
+	l  *requestsLog
+}
+
+func (s *Service) claimOf(r *http.Request) (*askedClaim, error) {
+	c := &askedClaim{id: r.PathValue("id")}
+	var err error
+	if c.t, err = s.sealer.Open(c.id); err != nil {
+		return nil, problem.New(problem.UnknownClaim, "")
+	}
+	telemetry.Annotate(r.Context(), slog.String("claim", telemetry.Hash(c.id)))
+	if c.l, err = s.open(); err != nil {
+		return nil, err
+	}
+	if c.t.Partition != event.Partition(c.t.CouponID, c.l.Count()) {
+		return nil, problem.New(problem.UnknownClaim, "")
+	}
+	return c, nil
+}
+
+func (s *Service) tellClaim(w http.ResponseWriter, r *http.Request, c *askedClaim) error {
+	v, err := s.look(r.Context(), c.l, c.t)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -116,9 +134,9 @@ func (s *Service) getClaim(w http.ResponseWriter, r *http.Request) error {
 	case fcfs.None:
 		w.Header().Set("Retry-After", "1")
 	case fcfs.Retired:
-		return retired(id)
+		return retired(c.id)
 	}
-	return writeJSON(w, http.StatusOK, s.claimBody(l, t, v))
+	return writeJSON(w, http.StatusOK, s.claimBody(c.l, c.t, v))
 }
 
 func unreadable(cause error) error {

@@ -122,7 +122,7 @@ func (c Config) Validate() []error {
 const (
 	defaultWaiters = 50_000 // as MaxWaiters says
 	waiterCost     = 32 << 10
-	baseMemory     = 256 << 20
+	baseMemory     = 128 << 20
 )
 
 // MemoryLimit is for debug.SetMemoryLimit, in bytes: what a gateway with all its waiters needs. Without it Go's collector

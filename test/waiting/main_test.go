@@ -27,12 +27,12 @@ func TestWaiting(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| people | protocol | how | before, MiB | waiting, MiB | KiB each | last answer after |\n|---|---|---|---|---|---|---|\n")
 	for _, c := range []*crowd{
-		{protocol: "HTTP/1.1", people: *http1, how: posts},
-		{protocol: "HTTP/1.1", people: *http1, how: streams},
-		{protocol: "HTTP/2", people: *http2, how: posts},
-		{protocol: "HTTP/2", people: *http2, how: streams},
+		{name: "posts1", protocol: "HTTP/1.1", people: *http1, how: posts},
+		{name: "streams1", protocol: "HTTP/1.1", people: *http1, how: streams},
+		{name: "posts2", protocol: "HTTP/2", people: *http2, how: posts},
+		{name: "streams2", protocol: "HTTP/2", people: *http2, how: streams},
 	} {
-		t.Run(fmt.Sprint(c.protocol, " ", c.how), func(t *testing.T) { table.WriteString(c.measure(t).row()) })
+		t.Run(c.name, func(t *testing.T) { table.WriteString(c.measure(t).row()) })
 	}
 	fmt.Print("\n", table.String(), "\n")
 }
