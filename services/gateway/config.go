@@ -36,6 +36,12 @@ type Config struct {
 	// about 40 kB.
 	MaxWaiters int `env:"MAX_WAITERS" envDefault:"20000"`
 
+	// LedgerURL is a ledger's public address, http:// or https://: who holds a coupon that is retired is asked there.
+	// Without it such questions are answered with 410.
+	LedgerURL string `env:"LEDGER_URL"`
+	// LedgerToken is one of that ledger's read tokens, the secret alone. Not needed where it asks for none.
+	LedgerToken string `env:"LEDGER_TOKEN"`
+
 	// AllowAnonymous lets everybody do everything where no tokens are given. Only local mode sets it, and New refuses it
 	// on a listener that others than this machine can reach.
 	AllowAnonymous bool `env:"-"`
@@ -52,6 +58,9 @@ func (c Config) Validate() []error {
 	var errs []error
 	errs = append(errs, c.Config.Problems()...)
 	errs = append(errs, c.Redis.Problems()...)
+	if _, err := newLedger(c.LedgerURL, c.LedgerToken); err != nil {
+		errs = append(errs, err)
+	}
 	for _, tokens := range []struct {
 		name string
 		set  token.Set

@@ -69,7 +69,10 @@ var errBehind = unavailable("the state of the coupons is being restored", nil)
 
 // read reads a coupon from a state that is not older than what was heard.
 func (s *Service) read(ctx context.Context, l *requestsLog, couponID string, now fcfs.Millis) (verdict.Reading, error) {
-	q := l.ask(couponID, now)
+	return s.readFresh(ctx, l, l.ask(couponID, now))
+}
+
+func (s *Service) readFresh(ctx context.Context, l *requestsLog, q redisstore.Question) (verdict.Reading, error) {
 	heard, err := l.Heard(ctx, q.Partition)
 	if err != nil {
 		return verdict.Reading{}, unavailable("the log cannot be reached", err)

@@ -23,6 +23,7 @@ func (s *Service) routes() http.Handler {
 	handle("GET /v1/coupons", s.listCoupons)
 	handle("POST /v1/coupons/{id}/claims", s.postClaim)
 	handle("GET /v1/claims/{id}", s.getClaim)
+	handle("GET /v1/coupons/{id}/grant", s.getGrant)
 	return problem.Routes(mux)
 }
 

@@ -46,6 +46,7 @@ type Service struct {
 	sealer   *sealer
 	store    *redisstore.Store
 	kafka    *broker.Client
+	ledger   *ledger // nil: there is none
 	waiters  *waiters
 	waiting  lifecycle.Waiting
 
@@ -70,6 +71,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	ledger, err := newLedger(cfg.LedgerURL, cfg.LedgerToken)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	kafka, err := broker.New(cfg.Config)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -86,6 +91,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 		cfg: cfg, log: log, listener: listener, now: cfg.Now, sealer: sealer,
 		kafka: kafka, store: redisstore.Open(cfg.Redis), waiters: newWaiters(cfg.MaxWaiters),
 	}
+	s.ledger = ledger
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -122,6 +128,7 @@ func (s *Service) Ready() []string { return s.waiting.Ready() }
 func (s *Service) Run(ctx context.Context) error {
 	defer s.kafka.Close()
 	defer s.store.Close()
+	defer s.ledger.Close()
 	// Whoever is answered while the server drains still needs Redis and Kafka.
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBehind()

@@ -43,7 +43,12 @@ type world struct {
 
 func newWorld(t *testing.T, gateways int) *world {
 	t.Helper()
-	w := &world{t: t, servers: coupontest.Start(t, coupontest.Kafka, coupontest.Redis)}
+	return newWorldOn(t, coupontest.Start(t, coupontest.Kafka, coupontest.Redis), gateways)
+}
+
+func newWorldOn(t *testing.T, servers *coupontest.Servers, gateways int, change ...func(*gateway.Config)) *world {
+	t.Helper()
+	w := &world{t: t, servers: servers}
 	w.servers.CreateTopics(t, parts)
 	kafka := broker.Config{Brokers: w.servers.Brokers, TopicPrefix: w.servers.TopicPrefix}
 	redis := env.Redis{Addr: []string{w.servers.RedisAddr}, Mode: "single", Prefix: w.servers.RedisPrefix}
@@ -52,11 +57,15 @@ func newWorld(t *testing.T, gateways int) *world {
 	i, err := issuer.New(issuer.Config{Config: kafka, Redis: redis, AllowCreateTime: true}, log, prometheus.NewRegistry())
 	w.run(err, i)
 	for range gateways {
-		g, err := gateway.New(gateway.Config{
+		cfg := gateway.Config{
 			Config: kafka, Redis: redis, ListenAddr: "127.0.0.1:0", AllowCreateTime: true,
 			AdminTokens: tokens(t, "root="+admin), ClaimTokens: tokens(t, "shop="+shop),
 			ClaimIDKeys: "7=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
-		}, log, prometheus.NewRegistry())
+		}
+		for _, f := range change {
+			f(&cfg)
+		}
+		g, err := gateway.New(cfg, log, prometheus.NewRegistry())
 		w.run(err, g)
 		w.gateways = append(w.gateways, g)
 	}

@@ -69,11 +69,22 @@ func newServices(cfg Config, l *Local, d doors, reg *prometheus.Registry) (map[s
 	g, err := gateway.New(gateway.Config{
 		Config: s.kafka, Redis: s.redis, Listener: d.gateway, ClaimIDKeys: keys, MaxWaiters: maxWaiters,
 		AdminTokens: t.admin, ClaimTokens: t.claim, AllowAnonymous: d.gateway.loopback(),
+		LedgerURL: d.ledger.url(), LedgerToken: firstSecret(cfg.Getenv("READ_TOKENS")),
 	}, cfg.Log.With("service", "gateway"), reg)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]service{"issuer": i, "ledger": led, "gateway": g}, nil
+}
+
+// firstSecret is what this process itself shows, of a comma list of name=secret.
+func firstSecret(list string) string {
+	for item := range strings.SplitSeq(list, ",") {
+		if _, secret, ok := strings.Cut(strings.TrimSpace(item), "="); ok {
+			return secret
+		}
+	}
+	return ""
 }
 
 const maxWaiters = 20_000

@@ -75,7 +75,7 @@ func Judge(t Ticket, r Reading, heard int64) Verdict {
 // retired tells whether the people of the claim's window were dropped. It is the definition in force now that says when
 // the coupon closes, and the one in force at the claim that says which day the window was.
 func retired(d fcfs.Definition, r Reading) bool {
-	d.ClosesAt = r.Definitions[len(r.Definitions)-1].ClosesAt
+	d.ClosesAt = r.Current().ClosesAt
 	return d.WindowRetired(r.Window, r.Progress.LogTime)
 }
 
@@ -148,6 +148,24 @@ func RulesAt(now fcfs.Millis) func(*fcfs.Definition) Ruling {
 }
 
 func nearBorder(d fcfs.Definition, now fcfs.Millis) bool {
+	_, endsDay := OtherDay(d, now)
 	near := func(at fcfs.Millis) bool { return at != 0 && now-at <= border && at-now <= border }
-	return near(d.OpensAt) || near(d.ClosesAt) || d.WindowAt(now-border-1) != d.WindowAt(now+border)
+	return near(d.OpensAt) || near(d.ClosesAt) || endsDay
 }
+
+// OtherDay is a moment in another window than now, so near to it that the broker's clock may be there already, or still.
+// False: there is none.
+func OtherDay(d fcfs.Definition, now fcfs.Millis) (fcfs.Millis, bool) {
+	for _, at := range []fcfs.Millis{now - border - 1, now + border} {
+		if d.WindowAt(at) != d.WindowAt(now) {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
+// Current is the definition in force. Only for a coupon that is known.
+func (r Reading) Current() fcfs.Definition { return r.Definitions[len(r.Definitions)-1].Definition }
+
+// Dropped tells whether the people of Window were dropped: then Entry says nothing. Only for a coupon that is known.
+func (r Reading) Dropped() bool { return retired(r.Current(), r) }
