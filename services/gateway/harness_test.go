@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,6 +35,10 @@ func TestMain(m *testing.M) {
 	http.DefaultClient.CloseIdleConnections()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if breaches := published().Breaches(); breaches != "" && code == 0 {
+		fmt.Fprintln(os.Stderr, breaches)
 		code = 1
 	}
 	os.Exit(code)
@@ -193,7 +198,7 @@ func tryContext(ctx context.Context, s *Service, q request) (reply, error) {
 	if len(b) > 0 {
 		err = json.Unmarshal(b, &got.body)
 	}
-	return got, err
+	return got, errors.Join(err, published().Check(req, q.body, got))
 }
 
 func (a reply) string(member string) string { s, _ := a.body[member].(string); return s }

@@ -24,6 +24,8 @@ func (s *Service) routes() http.Handler {
 	handle("POST /v1/coupons/{id}/claims", s.postClaim)
 	handle("GET /v1/claims/{id}", s.getClaim)
 	handle("GET /v1/coupons/{id}/grant", s.getGrant)
+	handle("GET /openapi.json", s.getOpenAPI)
+	handle("GET /docs", s.getDocs)
 	return problem.Routes(mux)
 }
 

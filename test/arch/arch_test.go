@@ -55,7 +55,7 @@ var rules = []rule{
 
 func service(name string, more ...string) rule {
 	may := []string{project + "pkg", project + "internal", services + name, "github.com/prometheus/client_golang", "golang.org/x/sync"}
-	return rule{"services/" + name, append(may, more...), append([]string{goRedis, pgx, "github.com/alicebob/miniredis"}, kit...)}
+	return rule{"services/" + name, append(may, more...), append([]string{goRedis, pgx, "github.com/alicebob/miniredis", "github.com/getkin/kin-openapi"}, kit...)}
 }
 
 func adapter(name string, drivers ...string) rule {
@@ -180,6 +180,7 @@ func TestRulesCatch(t *testing.T) {
 	for _, c := range []struct{ file, imported string }{
 		{"services/gateway/http.go", services + "issuer"},
 		{"services/gateway/http.go", goRedis + "/v9"},
+		{"services/gateway/http.go", "github.com/getkin/kin-openapi/openapi3"},
 		{"services/issuer/loop.go", kafkaGo},
 		{"services/ledger/cmd/ledger/main.go", pgx + "/v5"},
 		{"services/ledger/posting/handler.go", pgx + "/v5"},
