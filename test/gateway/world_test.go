@@ -28,10 +28,11 @@ import (
 func TestMain(m *testing.M) { coupontest.Main(m) }
 
 const (
-	parts = 3
-	admin = "admin-secret"
-	shop  = "shop-secret"
-	soon  = 30 * time.Second // longer than anything takes that is going to happen at all
+	parts       = 3
+	admin       = "admin-secret"
+	shop        = "shop-secret"
+	claimIDKeys = "7=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
+	soon        = 30 * time.Second // longer than anything takes that is going to happen at all
 )
 
 // world is an issuer and some gateways on a test's own place.
@@ -51,7 +52,7 @@ func newWorldOn(t *testing.T, servers *coupontest.Servers, gateways int, change 
 	w := &world{t: t, servers: servers}
 	w.servers.CreateTopics(t, parts)
 	kafka := broker.Config{Brokers: w.servers.Brokers, TopicPrefix: w.servers.TopicPrefix}
-	redis := env.Redis{Addr: []string{w.servers.RedisAddr}, Mode: "single", Prefix: w.servers.RedisPrefix}
+	redis := w.redis()
 	log := slog.New(slog.NewTextHandler(lines{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
 	i, err := issuer.New(issuer.Config{Config: kafka, Redis: redis, AllowCreateTime: true}, log, prometheus.NewRegistry())
@@ -60,7 +61,7 @@ func newWorldOn(t *testing.T, servers *coupontest.Servers, gateways int, change 
 		cfg := gateway.Config{
 			Config: kafka, Redis: redis, ListenAddr: "127.0.0.1:0", AllowCreateTime: true,
 			AdminTokens: tokens(t, "root="+admin), ClaimTokens: tokens(t, "shop="+shop),
-			ClaimIDKeys: "7=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=",
+			ClaimIDKeys: claimIDKeys,
 		}
 		for _, f := range change {
 			f(&cfg)
@@ -77,6 +78,10 @@ func newWorldOn(t *testing.T, servers *coupontest.Servers, gateways int, change 
 		return ready
 	})
 	return w
+}
+
+func (w *world) redis() env.Redis {
+	return env.Redis{Addr: []string{w.servers.RedisAddr}, Mode: "single", Prefix: w.servers.RedisPrefix}
 }
 
 func (w *world) run(err error, service interface{ Run(context.Context) error }) {
