@@ -43,7 +43,7 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")) {
+	for _, page := range append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "README.ko.md"), filepath.Join(root, "CONTRIBUTING.md")) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
