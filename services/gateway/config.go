@@ -73,6 +73,12 @@ type Config struct {
 	// CORSOrigins are the origins (https://shop.example) whose pages may use the API from a browser: comma list.
 	CORSOrigins []string `env:"CORS_ORIGINS" envSeparator:","`
 
+	// LedgerURL is a ledger's public address, http:// or https://: who holds a coupon that is retired is asked there.
+	// Without it such questions are answered with 410.
+	LedgerURL string `env:"LEDGER_URL"`
+	// LedgerToken is one of that ledger's read tokens, the secret alone. Not needed where it asks for none.
+	LedgerToken string `env:"LEDGER_TOKEN"`
+
 	// AllowAnonymous lets everybody do everything where no tokens are given. Only local mode sets it, and New refuses it
 	// on a listener that others than this machine can reach.
 	AllowAnonymous bool `env:"-"`

@@ -215,11 +215,12 @@ func routesInSource(t *testing.T) (routes []string) {
 // Each kind of problem is in the table with its own status and title, and each but those of no route is an answer of some
 // operation, under its status.
 func TestOpenAPI_Problems(t *testing.T) {
+	type row struct {
+		Name, Title, When, Show string
+		Status                  int
+	}
 	var table struct {
-		Problems []struct {
-			Name, Title, When, Show string
-			Status                  int
-		} `json:"x-problems"`
+		Problems []row `json:"x-problems"`
 	}
 	if err := json.Unmarshal(openAPI, &table); err != nil {
 		t.Fatal(err)
@@ -230,12 +231,7 @@ func TestOpenAPI_Problems(t *testing.T) {
 	}
 	answered := answeredProblems()
 	for _, k := range kinds {
-		i := slices.IndexFunc(table.Problems, func(p struct {
-			Name, Title, When, Show string
-			Status                  int
-		}) bool {
-			return p.Name == k.Name
-		})
+		i := slices.IndexFunc(table.Problems, func(r row) bool { return r.Name == k.Name })
 		if i < 0 {
 			t.Errorf("%s is not in the table", k.Name)
 			continue
