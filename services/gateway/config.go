@@ -37,12 +37,6 @@ type Config struct {
 	// ones get 202 at once, and 503 instead of a stream. Each costs waiterCost, so it also sets MemoryLimit.
 	MaxWaiters int `env:"MAX_WAITERS" envDefault:"50000"`
 
-	// LedgerURL is a ledger's public address, http:// or https://: who holds a coupon that is retired is asked there.
-	// Without it such questions are answered with 410.
-	LedgerURL string `env:"LEDGER_URL"`
-	// LedgerToken is one of that ledger's read tokens, the secret alone. Not needed where it asks for none.
-	LedgerToken string `env:"LEDGER_TOKEN"`
-
 	// MaxInFlight bounds the claims that are between having been read and being in the log; further ones get 503 at once.
 	// A log that takes 50 ms takes 20,000 claims a second with the default; more places make nobody faster, and let people
 	// wait longer before they are turned away.
