@@ -45,18 +45,17 @@ func (s *Service) getGrant(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, held)
 }
 
-// askedUser is the person whose grant is asked for: a claim token names any, by user_id; a JWT speaks for one, and need not.
+// askedUser is the person whose grant is asked for: a claim token names any, by user_id; a JWT need not repeat its own.
 func (s *Service) askedUser(r *http.Request) (userID string, err error) {
 	who, err := s.claimer(r)
 	if err != nil {
 		return "", err
 	}
-	values := r.URL.Query()["user_id"]
-	if len(values) == 0 && who.user != "" {
+	values, wrong := r.URL.Query()["user_id"], "must be given once"
+	switch {
+	case len(values) == 0 && who.user != "":
 		return who.user, nil
-	}
-	wrong := "must be given once"
-	if len(values) == 1 {
+	case len(values) == 1:
 		err := event.CheckUserID(values[0])
 		if err == nil {
 			return who.speaksFor(values[0])

@@ -285,3 +285,25 @@ func TestConfig_Ledger(t *testing.T) {
 		}
 	}
 }
+
+// A person asks for their own grant, and for nobody else's.
+func TestGateway_GrantByJWT(t *testing.T) {
+	t.Parallel()
+	key := ecSigner(t, "k")
+	people := startIssuer(t, key)
+	r := newRig(t, people.trust)
+	r.put("tea", `{"limit":1}`).is(t, 201, "")
+	r.claim("tea", "ada", "wait=9").is(t, 200, "")
+	ask := func(sub, query string) reply {
+		return r.do(request{method: "GET", path: "/v1/coupons/tea/grant" + query, token: key.sign(t, good(sub))})
+	}
+	for _, query := range []string{"", "?user_id=ada"} {
+		if got := ask("ada", query).is(t, 200, ""); got.string("user_id") != "ada" {
+			t.Errorf("%q is answered %s", query, got.text)
+		}
+	}
+	ask("bob", "").is(t, 404, "not-granted")
+	ask("bob", "?user_id=ada").is(t, 403, "forbidden")
+	ask("ada", "?user_id=").is(t, 422, "invalid")
+	ask("ada", "?user_id=ada&user_id=ada").is(t, 422, "invalid")
+}

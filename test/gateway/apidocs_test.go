@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -90,21 +91,31 @@ func (s *scribe) meanwhile(what string) {
 	switch what {
 	case "a minute passes":
 		s.endGuards()
+	case "another gateway, where a person may ask once an hour (PERSON_RATE_LIMIT=1/1h)":
+		began := time.Now()
+		s.address = s.start(func(c *gateway.Config) {
+			c.PersonRateLimit = gateway.Quota{Requests: 1, Window: time.Hour}
+			c.Now = func() time.Time { return began } // so that each run is told the same seconds
+		})
 	case "another gateway, which has just been started":
-		s.address = s.startingGateway()
+		s.address = s.start(func(c *gateway.Config) { c.TopicPrefix += "none." })
 	default:
 		s.t.Fatalf("nobody knows how to let this happen: %q", what)
 	}
 }
 
-// startingGateway has no topics to speak to yet.
-func (s *scribe) startingGateway() string {
-	g, err := gateway.New(gateway.Config{
-		Config: broker.Config{Brokers: s.servers.Brokers, TopicPrefix: s.servers.TopicPrefix + "none."}, Redis: s.redis(),
+func (s *scribe) start(change func(*gateway.Config)) (address string) {
+	cfg := gateway.Config{
+		Config: broker.Config{Brokers: s.servers.Brokers, TopicPrefix: s.servers.TopicPrefix}, Redis: s.redis(),
 		ListenAddr: "127.0.0.1:0", AllowCreateTime: true, AdminTokens: tokens(s.t, "root="+admin), ClaimTokens: tokens(s.t, "shop="+shop),
 		ClaimIDKeys: claimIDKeys,
-	}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	}
+	change(&cfg)
+	g, err := gateway.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	s.run(err, g)
+	if cfg.TopicPrefix == s.servers.TopicPrefix {
+		s.eventually("the gateway is ready", func() bool { return len(g.Ready()) == 0 })
+	}
 	return g.Addr().String()
 }
 
@@ -121,9 +132,9 @@ func (s *scribe) block(block string) string {
 
 func (s *scribe) answer(command string) (text string) {
 	s.t.Helper()
-	typed := s.Show(s.t, command)
+	real := s.Show(s.t, command)
 	s.eventually("the gateway answers "+command, func() bool {
-		r, err := curl(typed)
+		r, err := curl(real)
 		if err != nil {
 			s.t.Fatalf("$ %s: %v", command, err)
 		}
@@ -131,16 +142,15 @@ func (s *scribe) answer(command string) (text string) {
 			s.t.Fatalf("$ %s: asks %s", command, r.URL.Host)
 		}
 		r.URL.Host = s.address
-		res, err := http.DefaultTransport.RoundTrip(r)
+		res, err := http.DefaultTransport.RoundTrip(r.Request)
 		if err != nil {
 			s.t.Fatalf("$ %s: %v", command, err)
 		}
-		res.Request = r
-		if text, err = answerText(res); err != nil {
+		if text, err = r.Text(res); err != nil {
 			s.t.Fatalf("$ %s: %v", command, err)
 		}
 		busy := res.StatusCode == http.StatusServiceUnavailable && s.address == s.gateways[0].Addr().String()
-		return !busy && !isPending(r, text)
+		return !busy && !isPending(r.Request, text)
 	})
 	s.Learn(text)
 	return s.Hide(text)
@@ -212,5 +222,5 @@ func TestAPIDocs_ShowEachRefusal(t *testing.T) {
 	}
 }
 
-// notShown: a defect, which nobody can order; and what the pages do not have yet.
-var notShown = []string{"internal", "idempotency-key-reused", "rate-limited"}
+// notShown: a defect, which nobody can order.
+var notShown = []string{"internal"}

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -120,17 +121,31 @@ func (s *standIns) Show(t testing.TB, command string) string {
 	})
 }
 
-// curl is what a command line asks for. Only what the pages use is understood.
-func curl(command string) (*http.Request, error) {
+// typed is what a command line asks for, and what of the answer it shows.
+type typed struct {
+	*http.Request
+	headers bool // -i
+	lines   int  // | head -5; 0: all
+}
+
+// curl understands a command line. It knows only what the pages use.
+func curl(command string) (c typed, err error) {
+	command, head, cut := strings.Cut(command, " | head -")
+	if cut {
+		if c.lines, err = strconv.Atoi(head); err != nil {
+			return c, err
+		}
+	}
 	words, err := shellWords(command)
 	if err != nil || len(words) == 0 || words[0] != "curl" {
-		return nil, fmt.Errorf("no curl command, or quotes that do not end: %v", err)
+		return c, fmt.Errorf("no curl command, or quotes that do not end: %v", err)
 	}
 	method, address, header := http.MethodGet, "", http.Header{"Accept": {"*/*"}}
 	var body []byte
 	for i := 1; i < len(words); i++ {
 		word := words[i]
-		if word == "-i" || word == "-N" {
+		if letters, ok := strings.CutPrefix(word, "-"); ok && strings.Trim(letters, "isN") == "" {
+			c.headers = strings.Contains(letters, "i")
 			continue
 		}
 		if !strings.HasPrefix(word, "-") {
@@ -138,7 +153,7 @@ func curl(command string) (*http.Request, error) {
 			continue
 		}
 		if i++; i == len(words) {
-			return nil, fmt.Errorf("%s needs a value", word)
+			return c, fmt.Errorf("%s needs a value", word)
 		}
 		switch value := words[i]; word {
 		case "-X":
@@ -157,14 +172,14 @@ func curl(command string) (*http.Request, error) {
 				header.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
 		default:
-			return nil, fmt.Errorf("%s is not understood", word)
+			return c, fmt.Errorf("%s is not understood", word)
 		}
 	}
-	r, err := http.NewRequest(method, "http://"+address, bytes.NewReader(body))
+	c.Request, err = http.NewRequest(method, "http://"+address, bytes.NewReader(body))
 	if err == nil {
-		r.Header = header
+		c.Header = header
 	}
-	return r, err
+	return c, err
 }
 
 // shellWords splits a line as a shell does, with single quotes alone.
@@ -195,12 +210,15 @@ func shellWords(line string) (words []string, err error) {
 // shown are the headers of an answer that the pages show, in this order; they are written as they come over the wire.
 var shown = []string{"Allow", "Content-Type", "Location", "Preference-Applied", "Ratelimit", "Ratelimit-Policy", "Retry-After", "Www-Authenticate"}
 
-// answerText is what curl -i prints, but for the headers that the pages leave out.
-func answerText(res *http.Response) (string, error) {
+// Text is what curl prints, but for the headers that the pages leave out.
+func (c typed) Text(res *http.Response) (string, error) {
 	defer res.Body.Close()
+	if c.lines > 0 {
+		return firstLines(res.Body, c.lines)
+	}
 	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return "", err
+	if err != nil || !c.headers {
+		return string(body), err
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", res.Proto, res.Status)
@@ -209,7 +227,7 @@ func answerText(res *http.Response) (string, error) {
 			fmt.Fprintf(&b, "%s: %s\n", name, value)
 		}
 	}
-	if id := res.Request.Header.Get("X-Correlation-Id"); id != "" {
+	if c.Header.Get("X-Correlation-Id") != "" {
 		fmt.Fprintf(&b, "X-Correlation-Id: %s\n", res.Header.Get("X-Correlation-Id"))
 	}
 	fmt.Fprintf(&b, "\n%s", body)
@@ -217,6 +235,15 @@ func answerText(res *http.Response) (string, error) {
 		b.WriteByte('\n')
 	}
 	return b.String(), nil
+}
+
+func firstLines(r io.Reader, n int) (string, error) {
+	var b strings.Builder
+	lines := bufio.NewScanner(r)
+	for ; n > 0 && lines.Scan(); n-- {
+		b.WriteString(lines.Text() + "\n")
+	}
+	return b.String(), lines.Err()
 }
 
 // isPending tells whether an answer would be another a moment later: the page shows the one that stays.
