@@ -98,11 +98,14 @@ func (s *scribe) meanwhile(what string) {
 			c.Now = func() time.Time { return began } // so that each run is told the same seconds
 		})
 	case "another gateway, which has just been started":
-		s.address = s.start(func(c *gateway.Config) { c.TopicPrefix += "none." })
+		s.address = s.start(startingGateway)
 	default:
 		s.t.Fatalf("nobody knows how to let this happen: %q", what)
 	}
 }
+
+// startingGateway has no topics to speak to yet.
+func startingGateway(c *gateway.Config) { c.TopicPrefix += "none." }
 
 func (s *scribe) start(change func(*gateway.Config)) (address string) {
 	cfg := gateway.Config{
