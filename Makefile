@@ -5,7 +5,7 @@ MODULES := internal pkg pkg/coupontest services/gateway services/issuer services
 FIRSTCOME := bin/firstcome
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-containers test-interop build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed nightly images images-prebuilt clean FORCE
+.PHONY: help run demo test test-embedded test-containers test-interop test-schemathesis build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed ramp waiting nightly images images-prebuilt clean FORCE
 
 SEEDS ?= 20000
 CHAOS = COUPONTEST_SERVERS=containers go test -v -count=1 -timeout 4h -tags chaos ./test/chaos
@@ -32,6 +32,9 @@ test-containers: ## all tests on real servers in containers only
 
 test-interop: ## a Python producer and consumer against the pipeline (needs python3 and PyPI)
 	go test -count=1 -tags interop $(TESTFLAGS) github.com/firstcome/firstcome/test/interop/...
+
+test-schemathesis: ## the gateway, asked by its own OpenAPI document (needs python3 and PyPI)
+	./test/schemathesis/run
 
 build: ## every command into bin/
 	go build -o bin/ ./cli/cmd/... ./services/gateway/cmd/... ./services/issuer/cmd/... ./services/ledger/cmd/...
@@ -75,7 +78,13 @@ chaos-brokers: ## the same on three brokers, whose leader is killed
 chaos-timed: ## how long an emptied Redis and a stopped issuer are felt
 	$(CHAOS) -run '^Test(Flushall|Takeover)$$' $(TESTFLAGS)
 
-nightly: ## what takes longer than a change may wait for: models, simulate, mutants, fuzz, chaos, chaos-timed, chaos-brokers
+ramp: ## claims at up to three times what a gateway can take: what it takes, what it turns away, how long either lasts (needs Docker)
+	$(CHAOS) -run '^TestRamp$$' $(TESTFLAGS)
+
+waiting: ## what 15,000 people who wait over HTTP/1.1, and 50,000 over HTTP/2, cost a gateway (needs Docker and ulimit -n 20000)
+	COUPONTEST_SERVERS=containers go test -v -count=1 -timeout 1h ./test/waiting -http1 15000 -http2 50000 $(TESTFLAGS)
+
+nightly: ## what takes longer than a change may wait for: models, simulate, mutants, fuzz, ramp, waiting, chaos, chaos-timed, chaos-brokers
 	./test/nightly
 
 images: ## the container images of the services and the command

@@ -12,8 +12,7 @@ import (
 var openAPI []byte
 
 func (s *Service) getOpenAPI(w http.ResponseWriter, _ *http.Request) error {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(openAPI) // the reader has gone: nobody is left to be told
 	return nil
 }
