@@ -16,17 +16,35 @@ import (
 
 // memory answers in place of the issuer, without a network: so the clock can be the test's.
 type memory struct {
+	mu    sync.Mutex
 	body  []byte
 	err   error
 	takes time.Duration
-	asked int
+	times int
+}
+
+func (m *memory) set(change func(*memory)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m)
+}
+
+// asked is how often it was.
+func (m *memory) asked() (n int) {
+	m.set(func(m *memory) { n = m.times })
+	return n
 }
 
 func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
-	m.asked++
-	body, err := m.body, m.err
+	var body []byte
+	var err error
+	var takes time.Duration
+	m.set(func(m *memory) {
+		m.times++
+		body, err, takes = m.body, m.err, m.takes
+	})
 	select {
-	case <-time.After(m.takes):
+	case <-time.After(takes):
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
@@ -62,9 +80,9 @@ func TestKeyring_Strangers(t *testing.T) {
 		if _, err := k.Find(ctx, "k1", "ES256"); err != nil {
 			t.Error(err)
 		}
-		m.body = keySet(t, first, second)
-		if _, err := k.Find(ctx, "k2", "ES256"); !errors.Is(err, errNoKey) || m.asked != 1 {
-			t.Errorf("just fetched: %v, asked %d times", err, m.asked)
+		m.set(func(m *memory) { m.body = keySet(t, first, second) })
+		if _, err := k.Find(ctx, "k2", "ES256"); !errors.Is(err, errNoKey) || m.asked() != 1 {
+			t.Errorf("just fetched: %v, asked %d times", err, m.asked())
 		}
 		elapse(strangerEach)
 		var all sync.WaitGroup
@@ -79,13 +97,13 @@ func TestKeyring_Strangers(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if m.asked != 2 {
-			t.Errorf("for 100 strangers the issuer was asked %d times", m.asked-1)
+		if m.asked() != 2 {
+			t.Errorf("for 100 strangers the issuer was asked %d times", m.asked()-1)
 		}
 		if _, err := k.Find(ctx, "k2", "RS256"); !errors.Is(err, errNoKey) {
 			t.Errorf("a key for another algorithm: %v", err)
 		}
-		m.body = keySet(t, second) // k1 is taken back
+		m.set(func(m *memory) { m.body = keySet(t, second) }) // k1 is taken back
 		elapse(keysEach)
 		if _, err := k.Find(ctx, "k1", "ES256"); !errors.Is(err, errNoKey) {
 			t.Errorf("a key that was taken back: %v", err)
@@ -104,10 +122,10 @@ func TestKeyring_IssuerAway(t *testing.T) {
 		defer stop()
 		go k.Run(ctx)
 		synctest.Wait()
-		m.err = errors.New("connection refused")
+		m.set(func(m *memory) { m.err = errors.New("connection refused") })
 		elapse(keysEach + 5*time.Minute)
-		if m.asked < 100 {
-			t.Errorf("asked %d times", m.asked)
+		if m.asked() < 100 {
+			t.Errorf("asked %d times", m.asked())
 		}
 		if _, err := k.Find(ctx, "k1", "ES256"); err != nil {
 			t.Errorf("the old key: %v", err)
@@ -115,12 +133,12 @@ func TestKeyring_IssuerAway(t *testing.T) {
 		if _, err := k.Find(ctx, "k2", "ES256"); !errors.Is(err, errNoKeys) {
 			t.Errorf("one that may be new: %v", err)
 		}
-		m.err = nil
+		m.set(func(m *memory) { m.err = nil })
 		elapse(time.Minute)
 		if n := strings.Count(log.String(), "\n"); n != 3 {
 			t.Errorf("%d lines, want there, away, there:\n%s", n, log.String())
 		}
-		m.takes = time.Hour // no answer at all
+		m.set(func(m *memory) { m.takes = time.Hour }) // no answer at all
 		elapse(2 * keysEach)
 		if n := strings.Count(log.String(), "\n"); n != 4 {
 			t.Errorf("%d lines:\n%s", n, log.String())

@@ -4,6 +4,6 @@
 // with the pure rules and holds the journal, Postgres and each answer against it.
 //
 // The tests that need servers are built with the tag chaos only (make chaos ROUNDS=100, make chaos-timed, make
-// chaos-brokers). A seed decides everything that is random; time does not ask it, so a replayed round has the same faults
+// chaos-brokers, make ramp). A seed decides everything that is random; time does not ask it, so a replayed round has the same faults
 // with the same waits, and not the same interleaving.
 package chaos

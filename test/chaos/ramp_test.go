@@ -25,9 +25,13 @@ var (
 	step     = flag.Duration("step", 10*time.Second, "how long each rate of the ramp is kept")
 )
 
+// mostAtOnce bounds who asks at the same time, each on a connection: whoever it lets wait is sent late.
+const mostAtOnce = 4000
+
 // TestRamp offers one gateway up to three times the claims that it can take, whatever it answers, and writes down what it
-// took, what it turned away, and how long either lasted. That is measured and never asserted; what fails the test is an
-// answer that is none of the two, a refusal that does not say when to come again, or a broken promise.
+// took, what it turned away, and how long either lasted. That is measured and never asserted, and
+// so are connections that a machine with more to do than it can loses; what fails the test is an answer that is none of the
+// two, a refusal that does not say when to come again, or a broken promise.
 func TestRamp(t *testing.T) {
 	w := newWorld(t, coupontest.StartAlone(t))
 	for _, g := range w.gateways { // one alone is asked, and has the machine
@@ -40,14 +44,14 @@ func TestRamp(t *testing.T) {
 	g := w.logged(process.Start(t, "gateway", env))
 	g.WaitReady(t)
 	w.gateways, w.doors = []*process.Process{g}, []*process.Process{g}
-	r := &ramp{t: t, url: g.Public, client: &http.Client{Timeout: giveUp, Transport: &http.Transport{MaxIdleConnsPerHost: 20_000}}}
+	r := &ramp{t: t, url: g.Public, client: &http.Client{Timeout: giveUp, Transport: &http.Transport{MaxIdleConnsPerHost: mostAtOnce}}, asking: make(chan struct{}, mostAtOnce)}
 	for p := range partitions {
 		coupon := inPartition(int32(p), "ramp")
 		w.define(coupon, `{"limit":100000000}`)
 		r.coupons = append(r.coupons, coupon)
 	}
 	capacity := r.capacity()
-	rows := []string{"offered/s (× capacity) | accepted/s | p50 | p99 | turned away/s | p50 | p99 | sent late, p99", "---|---|---|---|---|---|---|---"}
+	rows := []string{"offered/s (× capacity) | accepted/s | p50 | p99 | turned away/s | p50 | p99 | sent late, p99 | lost", "---|---|---|---|---|---|---|---|---"}
 	for _, times := range []float64{0.25, 0.5, 0.75, 1, 1.5, 2, 3} {
 		rows = append(rows, r.offer(capacity*times).row(times))
 	}
@@ -83,6 +87,7 @@ type ramp struct {
 	url      string
 	client   *http.Client
 	coupons  []string
+	asking   chan struct{}
 	people   int
 	accepted int64
 }
@@ -92,14 +97,15 @@ type answers struct {
 	rate           float64
 	took           time.Duration
 	mu             sync.Mutex
-	accepted, shed []time.Duration // from when the person was due to the answer
-	late           []time.Duration // from then to when the request was sent, which is this machine's doing
+	accepted, shed []time.Duration // from when the request was sent to the answer
+	late           []time.Duration // from when the person was due to then, which is the doing of this machine, not of the gateway
+	lost           int             // without an answer
 }
 
 // capacity is what the gateway takes a second of people of whom the next asks as one has an answer.
 func (r *ramp) capacity() float64 {
 	r.t.Helper()
-	const atOnce = 64
+	const atOnce = 500 // the log takes more a second the more there are, as they share its batches
 	var a answers
 	ctx, cancel := context.WithTimeout(r.t.Context(), *step)
 	defer cancel()
@@ -157,32 +163,44 @@ func (r *ramp) ask(a *answers, person int, due time.Time) {
 	}
 	req.Header.Set("Authorization", "Bearer "+process.ClaimSecret)
 	req.Header.Set("Content-Type", "application/json")
-	late := time.Since(due)
-	res, err := r.client.Do(req)
+	r.asking <- struct{}{}
+	sent := time.Now()
+	res, body, err := r.do(req)
+	took := time.Since(sent)
+	<-r.asking
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if err != nil {
-		r.t.Error(err)
+		if a.lost++; a.lost == 1 {
+			r.t.Log(err)
+		}
 		return
 	}
-	body, err := io.ReadAll(res.Body)
-	res.Body.Close()
-	took := time.Since(due)
-	if err == nil && res.StatusCode == http.StatusServiceUnavailable {
+	if res.StatusCode == http.StatusServiceUnavailable {
 		err = turnedAway(res.Header, body)
-	} else if err == nil && res.StatusCode != http.StatusAccepted {
+	} else if res.StatusCode != http.StatusAccepted {
 		err = fmt.Errorf("answered %s: %s", res.Status, body)
 	}
 	if err != nil {
 		r.t.Error(err)
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.late = append(a.late, late)
+	a.late = append(a.late, sent.Sub(due))
 	if res.StatusCode == http.StatusAccepted {
 		a.accepted = append(a.accepted, took)
 	} else {
 		a.shed = append(a.shed, took)
 	}
+}
+
+func (r *ramp) do(req *http.Request) (*http.Response, []byte, error) {
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res, body, err
 }
 
 func turnedAway(h http.Header, body []byte) error {
@@ -198,9 +216,9 @@ func turnedAway(h http.Header, body []byte) error {
 
 func (a *answers) row(times float64) string {
 	perSecond := func(d []time.Duration) float64 { return float64(len(d)) / a.took.Seconds() }
-	return fmt.Sprintf("%.0f (%.2f) | %.0f | %s | %s | %.0f | %s | %s | %s", a.rate, times,
+	return fmt.Sprintf("%.0f (%.2f) | %.0f | %s | %s | %.0f | %s | %s | %s | %d", a.rate, times,
 		perSecond(a.accepted), quantile(a.accepted, 0.5), quantile(a.accepted, 0.99),
-		perSecond(a.shed), quantile(a.shed, 0.5), quantile(a.shed, 0.99), quantile(a.late, 0.99))
+		perSecond(a.shed), quantile(a.shed, 0.5), quantile(a.shed, 0.99), quantile(a.late, 0.99), a.lost)
 }
 
 func quantile(d []time.Duration, q float64) string {
