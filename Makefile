@@ -75,8 +75,8 @@ chaos: ## ROUNDS=100 of faults under load with real processes and real servers (
 chaos-brokers: ## the same on three brokers, whose leader is killed
 	$(CHAOS) -run '^TestBrokers$$' $(TESTFLAGS)
 
-chaos-timed: ## how long an emptied Redis and a stopped issuer are felt
-	$(CHAOS) -run '^Test(Flushall|Takeover)$$' $(TESTFLAGS)
+chaos-timed: ## how long an emptied Redis, a stopped issuer and a paused broker are felt
+	$(CHAOS) -run '^Test(Flushall|Takeover|Paused)$$' $(TESTFLAGS)
 
 ramp: ## claims at up to three times what a gateway can take: what it takes, what it turns away, how long either lasts (needs Docker)
 	$(CHAOS) -run '^TestRamp$$' $(TESTFLAGS)

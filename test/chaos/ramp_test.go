@@ -29,9 +29,9 @@ var (
 const mostAtOnce = 4000
 
 // TestRamp offers one gateway up to three times the claims that it can take, whatever it answers, and writes down what it
-// took, what it turned away, and how long either lasted. That is measured and never asserted, and
-// so are connections that a machine with more to do than it can loses; what fails the test is an answer that is none of the
-// two, a refusal that does not say when to come again, or a broken promise.
+// took, what it turned away, and how long either lasted. That is measured and never asserted, and so are connections that a
+// machine with more to do than it can loses; what fails the test is an answer that is none of the two, a refusal that does
+// not say when to come again, or a broken promise.
 func TestRamp(t *testing.T) {
 	w := newWorld(t, coupontest.StartAlone(t))
 	for _, g := range w.gateways { // one alone is asked, and has the machine
@@ -44,18 +44,13 @@ func TestRamp(t *testing.T) {
 	g := w.logged(process.Start(t, "gateway", env))
 	g.WaitReady(t)
 	w.gateways, w.doors = []*process.Process{g}, []*process.Process{g}
-	r := &ramp{t: t, url: g.Public, client: &http.Client{Timeout: giveUp, Transport: &http.Transport{MaxIdleConnsPerHost: mostAtOnce}}, asking: make(chan struct{}, mostAtOnce)}
-	for p := range partitions {
-		coupon := inPartition(int32(p), "ramp")
-		w.define(coupon, `{"limit":100000000}`)
-		r.coupons = append(r.coupons, coupon)
-	}
+	r := w.newRamp(g)
 	capacity := r.capacity()
 	rows := []string{"offered/s (× capacity) | accepted/s | p50 | p99 | turned away/s | p50 | p99 | sent late, p99 | lost", "---|---|---|---|---|---|---|---|---"}
 	for _, times := range []float64{0.25, 0.5, 0.75, 1, 1.5, 2, 3} {
-		rows = append(rows, r.offer(capacity*times).row(times))
+		rows = append(rows, r.offer(capacity*times, *step).row(times))
 	}
-	rows = append(rows, r.offer(capacity*0.25).row(0.25)) // and all is as before
+	rows = append(rows, r.offer(capacity*0.25, *step).row(0.25)) // and all is as before
 	for i, row := range rows {
 		rows[i] = "| " + row + " |"
 	}
@@ -132,15 +127,28 @@ func (r *ramp) capacity() float64 {
 	return float64(len(a.accepted)) / time.Since(began).Seconds()
 }
 
-// offer lets people come at a rate, however long the others wait, and returns when all have their answer.
-func (r *ramp) offer(rate float64) *answers {
+// newRamp lets people ask one gateway, for a coupon with room for all in each partition.
+func (w *world) newRamp(g *process.Process) *ramp {
+	w.t.Helper()
+	r := &ramp{t: w.t, url: g.Public, asking: make(chan struct{}, mostAtOnce),
+		client: &http.Client{Timeout: giveUp, Transport: &http.Transport{MaxIdleConnsPerHost: mostAtOnce}}}
+	for p := range partitions {
+		coupon := inPartition(int32(p), "ramp")
+		w.define(coupon, `{"limit":100000000}`)
+		r.coupons = append(r.coupons, coupon)
+	}
+	return r
+}
+
+// offer lets people come at a rate for so long, however long the others wait, and returns when all have their answer.
+func (r *ramp) offer(rate float64, long time.Duration) *answers {
 	r.t.Helper()
 	a := &answers{rate: rate}
 	began := time.Now()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	var all sync.WaitGroup
-	for sent := 0; time.Since(began) < *step; <-tick.C {
+	for sent := 0; time.Since(began) < long; <-tick.C {
 		for ; float64(sent) < rate*time.Since(began).Seconds(); sent++ {
 			due := began.Add(time.Duration(float64(sent) / rate * float64(time.Second)))
 			r.people++
