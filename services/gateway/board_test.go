@@ -156,7 +156,7 @@ func TestBoard_SaysChanges(t *testing.T) {
 func TestBoard_AtMostOneASecond(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.put("tea", `{"limit":1000}`).is(t, 201, "")
+	r.put("tea", `{"limit":1000000}`).is(t, 201, "")
 	l := r.console()
 	began := time.Now()
 	r.says(l, "tea", `"granted":0`)

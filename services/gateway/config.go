@@ -120,8 +120,8 @@ func (c Config) Validate() []error {
 }
 
 const (
-	defaultWaiters = 50_000 // as MaxWaiters says
-	waiterCost     = 32 << 10
+	defaultWaiters = 50_000   // as MaxWaiters says
+	waiterCost     = 32 << 10 // with some kilobytes of headers
 	baseMemory     = 128 << 20
 )
 

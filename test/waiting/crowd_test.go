@@ -17,6 +17,7 @@ import (
 	"github.com/firstcome/firstcome/internal/redislayout"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/gateway"
 	"github.com/firstcome/firstcome/test/process"
 )
 
@@ -59,11 +60,15 @@ func (c cost) row() string {
 
 func (c *crowd) measure(t *testing.T) cost {
 	servers := coupontest.Start(t, coupontest.Kafka, coupontest.Redis)
-	env := append(process.Environment(servers), fmt.Sprint("MAX_WAITERS=", c.people+100))
+	cfg := gateway.Config{MaxWaiters: c.people + 100}
+	env := append(process.Environment(servers), fmt.Sprint("MAX_WAITERS=", cfg.MaxWaiters))
 	process.CreateTopics(t, env, partitions)
 	c.t, c.gateway = t, process.Start(t, "gateway", env)
 	issuer := process.Start(t, "issuer", env)
 	c.gateway.WaitReady(t)
+	if limit := c.gateway.Metric(t, "go_gc_gomemlimit_bytes"); limit != float64(cfg.MemoryLimit()) {
+		t.Errorf("the memory limit is %.0f, want %d", limit, cfg.MemoryLimit())
+	}
 	if status, body := c.gateway.Put(t, coupon, fmt.Sprintf(`{"limit":%d}`, c.people)); status != http.StatusCreated {
 		t.Fatalf("the coupon: %d %s", status, body)
 	}
