@@ -67,7 +67,7 @@ func newServices(cfg Config, l *Local, d doors, reg *prometheus.Registry) (map[s
 		return nil, err
 	}
 	g, err := gateway.New(gateway.Config{
-		Config: s.kafka, Redis: s.redis, Listener: d.gateway, ClaimIDKeys: keys, MaxWaiters: maxWaiters,
+		Config: s.kafka, Redis: s.redis, Listener: d.gateway, ClaimIDKeys: keys,
 		AdminTokens: t.admin, ClaimTokens: t.claim, AllowAnonymous: d.gateway.loopback(),
 		LedgerURL: d.ledger.url(), LedgerToken: firstSecret(cfg.Getenv("READ_TOKENS")),
 	}, cfg.Log.With("service", "gateway"), reg)
@@ -86,8 +86,6 @@ func firstSecret(list string) string {
 	}
 	return ""
 }
-
-const maxWaiters = 20_000
 
 // maxLog is the size from which a log begins a new file.
 const maxLog = 16 << 20
