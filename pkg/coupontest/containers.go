@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"github.com/redis/go-redis/v9"
 	"github.com/testcontainers/testcontainers-go"
@@ -174,6 +175,9 @@ func containerServer(ctx context.Context, c testcontainers.Container, port strin
 			return testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) // nothing in it is worth waiting for
 		},
 		kill: func(ctx context.Context) error { return killContainer(ctx, c.GetContainerID()) },
+		throttle: func(ctx context.Context, processors float64) error {
+			return throttleContainer(ctx, c.GetContainerID(), processors)
+		},
 		restart: func(ctx context.Context) (string, error) {
 			if err := c.Start(ctx); err != nil {
 				return "", err
@@ -247,6 +251,16 @@ func killContainer(ctx context.Context, id string) error {
 	}
 	defer docker.Close()
 	_, err = docker.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "KILL"})
+	return err
+}
+
+func throttleContainer(ctx context.Context, id string, processors float64) error {
+	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return err
+	}
+	defer docker.Close()
+	_, err = docker.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{NanoCPUs: int64(processors * 1e9)}})
 	return err
 }
 

@@ -2,6 +2,7 @@ package coupontest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 )
 
@@ -61,6 +62,21 @@ func (s *Servers) Resume(t testing.TB, n Need) {
 	for _, p := range s.own(t, n).proxies() {
 		p.release()
 	}
+}
+
+// Throttle leaves one of the test's own servers so many processors, such as 0.3: it becomes slow, and what it does comes in
+// bursts. Only containers can be throttled.
+func (s *Servers) Throttle(t testing.TB, n Need, processors float64) {
+	t.Helper()
+	srv := s.own(t, n)
+	must(t, "throttle "+string(n), func(ctx context.Context) error { return srv.slow(ctx, processors) })
+}
+
+func (s *server) slow(ctx context.Context, processors float64) error {
+	if s.throttle == nil {
+		return fmt.Errorf("only one server in a container can be throttled (%s=%s)", EnvServers, containersKind.name)
+	}
+	return s.throttle(ctx, processors)
 }
 
 func (s *Servers) own(t testing.TB, n Need) *server {

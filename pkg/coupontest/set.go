@@ -21,6 +21,8 @@ type server struct {
 	kill    func(context.Context) error           // at once, nothing is written any more
 	restart func(context.Context) (string, error) // after kill; tells where it is now
 	proxy   *proxy
+	// throttle leaves it so many processors; nil where that cannot be done.
+	throttle func(ctx context.Context, processors float64) error
 
 	brokers []*server // of a Kafka of several, each with its own proxy; the fields above are all of them together
 }

@@ -21,7 +21,8 @@ import (
 )
 
 var (
-	inFlight = flag.String("in-flight", "", "MAX_IN_FLIGHT of the gateway that is ramped up; empty: its default")
+	inFlight = flag.Int("in-flight", 200, "MAX_IN_FLIGHT of the gateway that is ramped up")
+	kafkaHas = flag.Float64("broker", 0.4, "processors that Kafka has then, so that the log is what cannot take more, and not this machine")
 	step     = flag.Duration("step", 10*time.Second, "how long each rate of the ramp is kept")
 )
 
@@ -37,14 +38,12 @@ func TestRamp(t *testing.T) {
 	for _, g := range w.gateways { // one alone is asked, and has the machine
 		g.Kill()
 	}
-	env := w.env[:len(w.env):len(w.env)]
-	if *inFlight != "" {
-		env = append(env, "MAX_IN_FLIGHT="+*inFlight)
-	}
+	env := append(w.env[:len(w.env):len(w.env)], fmt.Sprint("MAX_IN_FLIGHT=", *inFlight))
 	g := w.logged(process.Start(t, "gateway", env))
 	g.WaitReady(t)
 	w.gateways, w.doors = []*process.Process{g}, []*process.Process{g}
 	r := w.newRamp(g)
+	w.servers.Throttle(t, coupontest.Kafka, *kafkaHas)
 	capacity := r.capacity()
 	rows := []string{"offered/s (× capacity) | accepted/s | p50 | p99 | turned away/s | p50 | p99 | sent late, p99 | lost", "---|---|---|---|---|---|---|---|---"}
 	for _, times := range []float64{0.25, 0.5, 0.75, 1, 1.5, 2, 3} {
@@ -54,7 +53,7 @@ func TestRamp(t *testing.T) {
 	for i, row := range rows {
 		rows[i] = "| " + row + " |"
 	}
-	w.publish(fmt.Sprintf("Ramp: one gateway takes %.0f claims a second", capacity), strings.Join(rows, "\n"))
+	w.publish(fmt.Sprintf("Ramp: one gateway, MAX_IN_FLIGHT %d, Kafka with %v processors: %.0f claims a second", *inFlight, *kafkaHas, capacity), strings.Join(rows, "\n"))
 	if n := w.audit(nil); n > 0 {
 		t.Errorf("audit: %d differences", n)
 	}
@@ -100,14 +99,13 @@ type answers struct {
 // capacity is what the gateway takes a second of people of whom the next asks as one has an answer.
 func (r *ramp) capacity() float64 {
 	r.t.Helper()
-	const atOnce = 500 // the log takes more a second the more there are, as they share its batches
 	var a answers
 	ctx, cancel := context.WithTimeout(r.t.Context(), *step)
 	defer cancel()
 	began := time.Now()
 	people := make(chan int)
 	var all sync.WaitGroup
-	for range atOnce {
+	for range *inFlight { // the log takes more a second the more there are, as they share its batches
 		all.Go(func() {
 			for n := range people {
 				r.ask(&a, n, time.Now())
