@@ -45,11 +45,11 @@ func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler, drain time.
 		context.WithoutCancel(ctx), drainingKey{}, ctx.Done()))
 	defer cancel()
 	var inFlight atomic.Int64
-	h = secured(h)
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			inFlight.Add(1)
 			defer inFlight.Add(-1)
+			secure(w, r)
 			h.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: headerTimeout,

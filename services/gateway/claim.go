@@ -18,68 +18,89 @@ import (
 	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
-// postClaim keeps the order of checks of the design: who asks, and how often (a person whom a back end names is known
-// only once the body is read, so theirs is counted then); what is asked; then, in one script, whether it was asked before
-// under this Idempotency-Key, the guard and the rules; then the append.
+// postClaim keeps the order of checks of the design: who asks, how often, and what; then, in one script, whether it was asked
+// before under this Idempotency-Key, the guard and the rules; then the append. Its frame is small, as tens of thousands may
+// wait in it.
 func (s *Service) postClaim(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	who, err := s.claimer(r)
+	a, err := s.readAsked(w, r)
 	if err != nil {
 		return err
 	}
+	wait := preferredWait(r.Header)
+	if wait > 0 {
+		if p, free := s.waiters.Reserve(); free {
+			a.place = p
+			defer s.waiters.Leave(p)
+		}
+	}
+	if err := s.claim(r.Context(), a); err != nil {
+		return err
+	}
+	if a.place != nil {
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		a.verdict = s.await(r.Context(), a.log, a.ticket, a.place, began.Add(wait))
+	}
+	return s.answerPost(w, a.log, a.ticket, a.verdict)
+}
+
+// asked is a claim that was read, and what becomes of it.
+type asked struct {
+	log     *requestsLog
+	ticket  verdict.Ticket // its place in the log is not known before claim
+	key     redisstore.Idempotency
+	place   *waiter // nil: the person does not wait
+	verdict verdict.Verdict
+}
+
+// readAsked gives who asks for what, if they may. A person whom a back end names is known only once the body is read, so
+// their limit comes then.
+func (s *Service) readAsked(w http.ResponseWriter, r *http.Request) (*asked, error) {
+	who, err := s.claimer(r)
+	if err != nil {
+		return nil, err
+	}
 	if who.user != "" {
 		if err := s.persons.Take(w, askerOf(who.user)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	couponID := r.PathValue("id")
 	if event.CheckCouponID(couponID) != nil {
-		return refused(fcfs.UnknownCoupon)
+		return nil, refused(fcfs.UnknownCoupon)
 	}
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	userID, err := readClaim(w, r, who)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if who.user == "" {
 		if err := s.persons.Take(w, askerOf(userID)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	telemetry.Annotate(r.Context(), slog.String("coupon", telemetry.Hash(couponID)), slog.String("user", telemetry.Hash(userID)))
 	log, err := s.open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := verdict.Ticket{Partition: event.Partition(couponID, log.Count()), CouponID: couponID, UserID: userID}
-	var place *waiter
-	wait := preferredWait(r.Header)
-	if wait > 0 {
-		if p, free := s.waiters.Reserve(); free {
-			place = p
-			defer s.waiters.Leave(p)
-		}
-	}
+	return &asked{log: log, ticket: t, key: idempotency(key, who.principal, couponID, userID)}, nil
+}
+
+// claim has a place in flight until the claim is in the log: who only waits for the outcome takes none.
+func (s *Service) claim(ctx context.Context, a *asked) error {
 	leave, err := s.enter()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	passed, err := s.take(r.Context(), log, t, idempotency(key, who.principal, couponID, userID))
-	if err != nil {
-		return err
-	}
-	leave() // who only waits takes no place
-	t = passed.ticket
-	v := verdict.Verdict{Position: max(0, t.Offset-passed.progress)}
-	if place != nil {
-		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
-		v = s.await(r.Context(), log, t, place, began.Add(wait))
-	}
-	return s.answerPost(w, log, t, v)
+	passed, err := s.take(ctx, a.log, a.ticket, a.key)
+	a.ticket, a.verdict.Position = passed.ticket, max(0, passed.ticket.Offset-passed.progress)
+	return err
 }
 
 // readClaim gives whom a claim is for.

@@ -76,21 +76,19 @@ func (s *Service) claimers(r *http.Request) error {
 	return err
 }
 
-// limited is f for addresses that may still ask. The handler knows best who may ask, and looks at that first; whoever
-// may ask no more is seen to by the route's gate instead, so that here too a bad token is told before too many requests.
-func (s *Service) limited(f handler, who ...gate) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		tooMany := s.addresses.Take(w, askerAt(s.cfg.TrustedProxies.Client(r)))
-		if tooMany == nil {
-			return f(w, r)
-		}
-		for _, authenticate := range who {
-			if err := authenticate(r); err != nil {
-				return err
-			}
-		}
-		return tooMany
+// mayAsk counts a request of an address. The handler knows best who may ask, and looks at that first; whoever may ask no more
+// is seen to by the route's gates instead, so that here too a bad token is told before too many requests.
+func (s *Service) mayAsk(w http.ResponseWriter, r *http.Request, who []gate) error {
+	tooMany := s.addresses.Take(w, askerAt(s.cfg.TrustedProxies.Client(r)))
+	if tooMany == nil {
+		return nil
 	}
+	for _, authenticate := range who {
+		if err := authenticate(r); err != nil {
+			return err
+		}
+	}
+	return tooMany
 }
 
 func askerOf(userID string) (id askerID) {

@@ -12,7 +12,11 @@ func (s *Service) routes() http.Handler {
 	handle := func(pattern string, f handler, who ...gate) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
-			if err := s.limited(f, who...)(w, r); err != nil {
+			err := s.mayAsk(w, r, who)
+			if err == nil {
+				err = f(w, r)
+			}
+			if err != nil {
 				problem.Write(w, r, problem.From(err))
 			}
 		})
