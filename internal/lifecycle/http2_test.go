@@ -41,7 +41,7 @@ func inMemory(t *testing.T, protocol string, h http.HandlerFunc, around func(net
 	})
 }
 
-// An answer may take much longer than a request may take to arrive, and than a connection may be idle.
+// An answer that moves its deadline may take much longer than a request may take to arrive, and than a connection may be idle.
 func TestServeHTTP_longAnswers(t *testing.T) {
 	const pieces, each = 20, 40 * time.Second
 	want := ""
@@ -60,6 +60,7 @@ func TestServeHTTP_longAnswers(t *testing.T) {
 						for i := range pieces {
 							select {
 							case <-time.After(each):
+								_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * each))
 								fmt.Fprintln(w, i)
 								w.(http.Flusher).Flush()
 							case <-r.Context().Done():
@@ -209,6 +210,73 @@ func TestServeHTTP_unread(t *testing.T) {
 			t.Errorf("the handler ended after %s", lasted)
 		}
 	})
+}
+
+// An answer is given up that its reader does not take, however lively the connection is.
+func TestServeHTTP_unreadAnswer(t *testing.T) {
+	for _, protocol := range bothProtocols {
+		t.Run(protocol, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gaveUp := make(chan time.Duration, 1)
+				client, stop := inMemory(t, protocol, func(w http.ResponseWriter, _ *http.Request) {
+					began := time.Now()
+					if _, err := w.Write(make([]byte, 64<<20)); err == nil { // more than the client takes unread
+						t.Error("all of it was written")
+					}
+					gaveUp <- time.Since(began)
+				}, nil)
+				res, err := client.Get("http://memory/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := <-gaveUp; took < answerTimeout-time.Second || took > answerTimeout+time.Second {
+					t.Errorf("the handler ended after %s", took)
+				}
+				res.Body.Close()
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Of a body that its handler does not read a connection keeps little: the sender waits.
+func TestServeHTTP_unreadBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		client, stop := inMemory(t, "HTTP/2.0", func(http.ResponseWriter, *http.Request) { <-answer }, nil)
+		var sent atomic.Int64
+		req, err := http.NewRequest("POST", "http://memory/", &endless{&sent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if res, err := client.Do(req); err == nil {
+				res.Body.Close()
+			}
+		}()
+		synctest.Wait()
+		if got := sent.Load(); got > 2*unreadOfConnection {
+			t.Errorf("%d bytes were taken", got)
+		}
+		close(answer)
+		<-done
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// endless is a body that counts what is read of it.
+type endless struct{ read *atomic.Int64 }
+
+func (e *endless) Read(b []byte) (int, error) {
+	b = b[:min(len(b), 1024)]
+	e.read.Add(int64(len(b)))
+	return len(b), nil
 }
 
 // deafConn reads nothing for a while once deaf is closed.

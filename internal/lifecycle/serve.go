@@ -13,7 +13,8 @@ import (
 
 const (
 	headerTimeout  = 5 * time.Second  // for a request's headers to arrive
-	requestTimeout = 15 * time.Second // for all of a request to arrive; says nothing about how long it is answered
+	requestTimeout = 15 * time.Second // for all of a request to arrive
+	answerTimeout  = time.Minute      // for an answer to be made and read; what takes longer moves its own deadline
 	idleTimeout    = 2 * time.Minute  // between two requests of a connection
 	maxHeaderBytes = 16 << 10
 	lastWords      = 500 * time.Millisecond // for handlers to answer after their context ended
@@ -54,6 +55,7 @@ func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler, drain time.
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		Protocols:         protocols(),

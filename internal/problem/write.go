@@ -2,7 +2,9 @@ package problem
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -43,7 +45,7 @@ func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
 		body, _ = p.body(id) // strings and numbers alone
 	}
 	telemetry.Annotate(r.Context(), slog.String("problem", p.Name))
-	if p.cause != nil {
+	if p.cause != nil && !errors.Is(p.cause, context.Canceled) { // whoever asked has gone: nothing is broken
 		telemetry.Fail(r.Context(), p.cause)
 	}
 	h := w.Header()

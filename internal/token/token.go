@@ -97,22 +97,27 @@ func (s Set) Empty() bool { return len(s.entries) == 0 }
 // Principal is the name whose token the request carries in "Authorization: Bearer". How long it takes depends on the
 // number of tokens and the length of what was sent, never on how near it came.
 func (s Set) Principal(r *http.Request) (name string, ok bool) {
+	secret, sent := Bearer(r)
+	if !sent {
+		return "", false
+	}
+	hash := sha256.Sum256([]byte(secret))
+	for _, e := range s.entries {
+		if subtle.ConstantTimeCompare(hash[:], e.hash[:]) == 1 {
+			name, ok = e.name, true
+		}
+	}
+	return name, ok
+}
+
+// Bearer is what the request carries in "Authorization: Bearer", if it has one such header.
+func Bearer(r *http.Request) (secret string, ok bool) {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
 		return "", false
 	}
 	scheme, secret, found := strings.Cut(values[0], " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	hash := sha256.Sum256([]byte(strings.TrimLeft(secret, " ")))
-	found = false
-	for _, e := range s.entries {
-		if subtle.ConstantTimeCompare(hash[:], e.hash[:]) == 1 {
-			name, found = e.name, true
-		}
-	}
-	return name, found
+	return strings.TrimLeft(secret, " "), found && strings.EqualFold(scheme, "Bearer")
 }
 
 // String gives the names.

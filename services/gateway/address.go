@@ -52,6 +52,9 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 		return netip.Addr{} // no TCP: all of them are one
 	}
 	client := plain(connection.Addr())
+	if !p.contain(client) {
+		return client
+	}
 	entries := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(entries) - 1; i >= 0 && p.contain(client); i-- {
 		next, ok := forwarded(strings.TrimSpace(entries[i]))

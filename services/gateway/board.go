@@ -163,15 +163,11 @@ func (b *board) update(ctx context.Context) {
 func (b *board) dayOver(now fcfs.Millis) map[int32]bool {
 	over := map[int32]bool{}
 	for _, c := range b.coupons {
-		if c.definition().WindowAt(now) != c.reading.Window {
+		if c.reading.Current().WindowAt(now) != c.reading.Window {
 			over[c.partition] = true
 		}
 	}
 	return over
-}
-
-func (c *shown) definition() fcfs.Definition {
-	return c.reading.Definitions[len(c.reading.Definitions)-1].Definition
 }
 
 // readPartition reads all coupons of a partition; false: its state cannot be read, or is behind what was heard.

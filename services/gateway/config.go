@@ -46,7 +46,7 @@ type Config struct {
 	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"50000"`
 
 	// PersonRateLimit is how often one person may ask for coupons, AddressRateLimit how often one address (of IPv6: its
-	// network of 64 bits) may ask for anything: "20/1m" is 20 requests, which come back evenly over a minute. Each is
+	// network of 64 bits) may call the API: "20/1m" is 20 requests, which come back evenly over a minute. Each is
 	// counted by each gateway alone. Off by default: the guard already stops a person's clicks, and offices and carriers
 	// share addresses. Too low, and people are turned away who did nothing wrong.
 	PersonRateLimit  Quota `env:"PERSON_RATE_LIMIT"`

@@ -32,7 +32,7 @@ type couponBody struct {
 // describe tells what a coupon is at a time; the counters of the reading are those of that time's window. It is for
 // people to look at: no claim is ever decided by it.
 func describe(r verdict.Reading, now fcfs.Millis) couponBody {
-	d := r.Definitions[len(r.Definitions)-1].Definition
+	d := r.Current()
 	return couponBody{
 		CouponID: d.CouponID, Limit: d.Limit, Granted: r.Granted, Remaining: max(0, d.Limit-r.Granted),
 		Status: status(d, r.Granted, now), Window: d.Window, CurrentWindow: r.Window, TimeZone: d.TimeZone,
@@ -67,11 +67,7 @@ func (l *requestsLog) ask(couponID string, now fcfs.Millis) redisstore.Question 
 
 var errBehind = unavailable("the state of the coupons is being restored", nil)
 
-// read reads a coupon from a state that is not older than what was heard.
-func (s *Service) read(ctx context.Context, l *requestsLog, couponID string, now fcfs.Millis) (verdict.Reading, error) {
-	return s.readFresh(ctx, l, l.ask(couponID, now))
-}
-
+// readFresh reads a coupon from a state that is not older than what was heard.
 func (s *Service) readFresh(ctx context.Context, l *requestsLog, q redisstore.Question) (verdict.Reading, error) {
 	heard, err := l.Heard(ctx, q.Partition)
 	if err != nil {
@@ -98,7 +94,7 @@ func (s *Service) getCoupon(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := fcfs.FromTime(s.now())
-	coupon, err := s.read(r.Context(), l, id, now)
+	coupon, err := s.readFresh(r.Context(), l, l.ask(id, now))
 	if err != nil {
 		return err
 	}
@@ -110,7 +106,7 @@ func (s *Service) getCoupon(w http.ResponseWriter, r *http.Request) error {
 
 // putCoupon defines a coupon, or defines it anew. Whether that takes effect is decided by the log, as everything is.
 func (s *Service) putCoupon(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.authorize(r, s.cfg.AdminTokens, s.cfg.ClaimTokens); err != nil {
+	if err := s.admins(r); err != nil {
 		return err
 	}
 	d, err := readDefinition(w, r)
@@ -122,10 +118,7 @@ func (s *Service) putCoupon(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	place, free := s.waiters.Reserve()
-	if !free {
-		return unavailable("too many are waiting", nil)
-	}
+	place := s.waiters.Always()
 	defer s.waiters.Leave(place)
 	until := time.Now().Add(outcomeWait)
 	if err := s.shed(l, event.Partition(d.CouponID, l.Count())); err != nil {

@@ -6,10 +6,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
 )
@@ -205,5 +207,44 @@ func TestGateway_HeadAndAllow(t *testing.T) {
 	}
 	if got := r.do(request{method: http.MethodHead, path: "/v1/coupons/tea"}); got.status != 404 || got.text != "" {
 		t.Errorf("HEAD: %d %q", got.status, got.text)
+	}
+}
+
+// A crowd that lists coupons does not stand in the way of those who claim.
+func TestGateway_ListsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for range listsAtOnce {
+		r.service.lists <- struct{}{}
+	}
+	r.get("/v1/coupons").is(t, 503, "unavailable")
+	<-r.service.lists
+	r.get("/v1/coupons").is(t, 200, "")
+	r.get("/v1/coupons").is(t, 200, "") // the first one's place is free again
+}
+
+// While Kafka stands still, whoever asks for a coupon of a partition in which nothing was ever said is told so soon: they
+// share one question to the broker, and do not ask it one after another.
+func TestGateway_EmptyPartitionOfASilentKafka(t *testing.T) {
+	t.Parallel()
+	const people = 40
+	servers := coupontest.StartAlone(t, coupontest.Kafka, coupontest.Redis)
+	r := newRigOn(t, servers)
+	servers.Pause(t, coupontest.Kafka)
+	defer servers.Resume(t, coupontest.Kafka)
+	l := r.service.requests.Load()
+	eventually(t, "the broker's last answer is old", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return time.Since(l.asked) > time.Second
+	})
+	began := time.Now()
+	var all sync.WaitGroup
+	for range people {
+		all.Go(func() { r.get("/v1/coupons/tea").is(t, 503, "unavailable") })
+	}
+	all.Wait()
+	if took := time.Since(began); took > people/2*time.Second {
+		t.Errorf("%d people were told after %s", people, took)
 	}
 }

@@ -1,9 +1,5 @@
 package gateway
 
-import (
-	"sync"
-)
-
 // flight bounds the claims that are on their way: from having been read to being in the log. More of them would not get
 // there any sooner, only wait longer; so who comes beyond the bound is told at once to come again. A slow body is not yet
 // on its way, and who waits for an outcome is no longer.
@@ -11,11 +7,11 @@ type flight struct{ places chan struct{} }
 
 func newFlight(max int) *flight { return &flight{make(chan struct{}, max)} }
 
-// Enter takes a place, if one is free. leave gives it back, and may be called again.
+// Enter takes a place, if one is free. leave gives it back.
 func (f *flight) Enter() (leave func(), ok bool) {
 	select {
 	case f.places <- struct{}{}:
-		return sync.OnceFunc(func() { <-f.places }), true
+		return func() { <-f.places }, true
 	default:
 		return nil, false
 	}

@@ -24,7 +24,6 @@ func TestFlight(t *testing.T) {
 		t.Errorf("of two places the second is given: %v, the third: %v, taken: %d", second, third, f.Count())
 	}
 	first()
-	first() // harmless
 	if f.Count() != 1 {
 		t.Errorf("%d places are taken", f.Count())
 	}

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
@@ -37,6 +39,10 @@ func (s *Service) followClaim(w http.ResponseWriter, r *http.Request, c *askedCl
 
 // noteEnd puts why a stream was broken off on its access log line.
 func noteEnd(ctx context.Context, err error) {
+	var failed *net.OpError
+	if errors.As(err, &failed) {
+		err = failed.Err // its own text has the reader's address
+	}
 	if err != nil {
 		telemetry.Annotate(ctx, slog.String("stream_ended", err.Error()))
 	}

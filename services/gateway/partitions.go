@@ -23,8 +23,9 @@ type partitions struct {
 	latest []atomic.Int64  // progress that Redis last had; -1: none, or not known
 	turns  []chan struct{} // to read, of those who wait: a value in it is a turn taken
 
-	mu    sync.Mutex
-	asked time.Time // when the broker was last asked for the ends
+	mu     sync.Mutex
+	asked  time.Time // when the broker was last asked for the ends
+	failed error     // what it answered then
 }
 
 // loadPartitions counts the end of each partition as heard: everything in the log may have been told by others.
@@ -44,12 +45,13 @@ func loadPartitions(ctx context.Context, client *broker.Client, topic string, co
 // Hear takes note of a progress. An older one changes nothing of what may be told.
 func (p *partitions) Hear(partition int32, progress int64) {
 	p.latest[partition].Store(progress)
+	p.raise(partition, progress)
+}
+
+func (p *partitions) raise(partition int32, progress int64) {
 	h := &p.heard[partition]
-	for {
-		old := h.Load()
-		if progress <= old || h.CompareAndSwap(old, progress) {
-			return
-		}
+	for old := h.Load(); old < progress && !h.CompareAndSwap(old, progress); {
+		old = h.Load()
 	}
 }
 
@@ -62,13 +64,16 @@ func (p *partitions) Heard(ctx context.Context, partition int32) (int64, error) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if time.Since(p.asked) > time.Second {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // who waits behind it is told the same
 		defer cancel()
-		if err := p.askEnds(ctx); err != nil {
-			return 0, err
+		if p.failed = p.askEnds(ctx); p.failed != nil {
+			p.asked = time.Now()
 		}
 	}
-	return p.heard[partition].Load(), nil
+	if heard := p.heard[partition].Load(); heard >= 0 || p.failed == nil {
+		return heard, nil
+	}
+	return 0, p.failed
 }
 
 // HearAll counts the end of each partition as heard, as at the start: Redis was away, and what comes back may be older than
@@ -79,10 +84,7 @@ func (p *partitions) HearAll(ctx context.Context) error {
 		return err
 	}
 	for i := range p.heard {
-		h, end := &p.heard[i], ends[int32(i)]-1
-		for old := h.Load(); old < end && !h.CompareAndSwap(old, end); {
-			old = h.Load()
-		}
+		p.raise(int32(i), ends[int32(i)]-1)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/firstcome/firstcome/internal/problem"
+	"github.com/firstcome/firstcome/internal/token"
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
@@ -33,7 +34,7 @@ func newPeople(issuer, audience string, keys *keyring, now func() time.Time) *pe
 // Person is the user whom the request's JWT speaks for. Errors are problems: unauthorized, and why; forbidden for a JWT
 // whose sub can be no user id; unavailable as long as there are no keys to check it with.
 func (p *people) Person(r *http.Request) (userID string, err error) {
-	text, ok := bearer(r)
+	text, ok := token.Bearer(r)
 	if p == nil || !ok || strings.Count(text, ".") != 2 {
 		return "", problem.New(problem.Unauthorized, "")
 	}
@@ -78,13 +79,4 @@ func whyRefused(err error) string {
 		}
 	}
 	return "the token is not valid"
-}
-
-func bearer(r *http.Request) (text string, ok bool) {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return "", false
-	}
-	scheme, text, found := strings.Cut(values[0], " ")
-	return strings.TrimLeft(text, " "), found && strings.EqualFold(scheme, "Bearer")
 }

@@ -54,6 +54,7 @@ type Service struct {
 	people             *people // nil: nobody claims by a JWT
 	persons, addresses *limiter
 	flight             *flight
+	lists              chan struct{} // being made
 
 	topicsFound    func()
 	requests       atomic.Pointer[requestsLog] // nil until the topics are there
@@ -96,8 +97,8 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 	s := &Service{
 		cfg: cfg, log: log, listener: listener, now: cfg.Now, sealer: sealer,
 		kafka: kafka, store: redisstore.Open(cfg.Redis), waiters: newWaiters(cfg.MaxWaiters), flight: newFlight(cfg.MaxInFlight),
+		ledger: ledger, lists: make(chan struct{}, listsAtOnce),
 	}
-	s.ledger = ledger
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -151,12 +152,12 @@ func (s *Service) Run(ctx context.Context) error {
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBehind()
 	var background errgroup.Group
-	serve, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
+	serve, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	background.Go(func() error {
 		err := s.connect(behind)
 		if err != nil && behind.Err() == nil {
-			giveUp(err)
+			giveUp()
 			return err
 		}
 		return nil

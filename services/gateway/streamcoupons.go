@@ -4,7 +4,7 @@ import "net/http"
 
 // streamCoupons is for the console: all coupons, and then each that changes.
 func (s *Service) streamCoupons(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.authorize(r, s.cfg.AdminTokens, s.cfg.ClaimTokens); err != nil {
+	if err := s.admins(r); err != nil {
 		return err
 	}
 	if _, err := s.open(); err != nil {

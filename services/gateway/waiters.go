@@ -40,6 +40,14 @@ func (w *waiters) Reserve() (*waiter, bool) {
 	return &waiter{C: make(chan struct{}, 1), index: -1}, true
 }
 
+// Always is Reserve for an operator: the people who wait must not keep a coupon from being closed.
+func (w *waiters) Always() *waiter {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.places++
+	return &waiter{C: make(chan struct{}, 1), index: -1}
+}
+
 // Wait puts p in line for an offset. To miss nothing, look at progress after it, not before.
 func (w *waiters) Wait(p *waiter, partition int32, offset int64) {
 	w.mu.Lock()

@@ -18,8 +18,8 @@ const (
 	askEach  = 2 * time.Second        // of the brokers
 )
 
-// heard takes a message of the outcomes channel. It only wakes: everybody reads the answer for themselves, so that what
-// is told never depends on a message that was late, lost or made up.
+// heard takes a message of the outcomes channel. It wakes, and raises what counts as heard: everybody reads the answer
+// for themselves, so that a message that was late, lost or made up may stop answers, and never changes one.
 func (s *Service) heard(partition int32, o *redislayout.Outcomes) {
 	if o == nil {
 		s.metrics.messages.WithLabelValues("unreadable").Inc()

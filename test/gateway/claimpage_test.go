@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,6 +155,7 @@ func (b *browser) fetch(path string, options struct {
 func (b *browser) eventSource(call goja.ConstructorCall) *goja.Object {
 	listeners, open := map[string]goja.Callable{}, true
 	b.listening++
+	_ = call.This.Set("readyState", 0)
 	_ = call.This.Set("addEventListener", func(event string, f goja.Callable) { listeners[event] = f })
 	_ = call.This.Set("close", func() {
 		if open {
@@ -170,6 +175,16 @@ func (b *browser) eventSource(call goja.ConstructorCall) *goja.Object {
 			return
 		}
 		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK { // a browser gives up then
+			b.tasks <- func() {
+				b.listening--
+				_ = call.This.Set("readyState", 2)
+				if f, ok := goja.AssertFunction(call.This.Get("onerror")); ok {
+					b.call(f)
+				}
+			}
+			return
+		}
 		event := ""
 		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
 			name, value, _ := strings.Cut(lines.Text(), ": ")
@@ -248,6 +263,21 @@ func TestClaimPage(t *testing.T) {
 		b.call(b.click)
 		b.shows(c.shows)
 	}
+	// What stands before the gateway fails once, and the gateway has no place for the stream at first.
+	emil := openPage(s.world, "emil", "")
+	emil.gateway = failing(t, emil.gateway)
+	s.want(put("coffee", `{"limit":1}`), 201, "")
+	emil.coupon = "coffee"
+	emil.call(emil.click)
+	emil.shows("One moment, please.")
+	emil.shows("Yours: number 1.")
+	if len(emil.waits) != 2 || emil.waits[1] < time.Second || emil.waits[1] > 2*time.Second {
+		t.Errorf("turned away twice, the page waits %v", emil.waits)
+	}
+	if emil.listening != 0 {
+		t.Errorf("%d streams are left open", emil.listening)
+	}
+
 	// A gateway whose clock is far ahead lets the claim in, and the log refuses it: the stream says so.
 	dora := openPage(s.world, "dora", "")
 	dora.coupon, dora.gateway = "later", s.start(func(c *gateway.Config) {
@@ -255,4 +285,23 @@ func TestClaimPage(t *testing.T) {
 	})
 	dora.call(dora.click)
 	dora.shows("Not open yet.")
+}
+
+// failing stands before a gateway: the first claim is lost on the way, and the first stream is turned away.
+func failing(t *testing.T, gateway string) (addr string) {
+	var claims, streams atomic.Int64
+	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: gateway})
+	forward.FlushInterval = -1
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost && claims.Add(1) == 1:
+			http.Error(w, "<h1>Bad Gateway</h1>", http.StatusBadGateway)
+		case r.Method == http.MethodGet && streams.Add(1) == 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			forward.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/internal/telemetry"
 )
 
 // maxKnown bounds the memory of the definitions: some hundred bytes a coupon, as long as few are defined anew often.
@@ -73,7 +74,7 @@ func (d *definitions) learn(couponID string, r reply, version, hash int) (versio
 	}
 	learnt, err := r.versioned(couponID, version, hash)
 	if err != nil {
-		return versioned{}, fmt.Errorf("coupon %s: %w", couponID, err)
+		return versioned{}, fmt.Errorf("coupon %s: %w", telemetry.Hash(couponID), err)
 	}
 	d.put(couponID, learnt)
 	return learnt, nil

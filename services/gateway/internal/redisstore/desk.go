@@ -109,6 +109,9 @@ func (d *desk) work() {
 
 // putBack puts calls before all that wait.
 func (d *desk) putBack(calls []*call) {
+	if len(calls) == 0 {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiting = append(calls, d.waiting...)

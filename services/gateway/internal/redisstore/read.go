@@ -8,6 +8,7 @@ import (
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/internal/redislayout"
+	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/services/gateway/verdict"
 )
 
@@ -87,14 +88,14 @@ func (s *Store) read(ctx context.Context, q Question, v version, window string) 
 func (s *Store) reading(couponID string, answer reply, coupon versioned) (verdict.Reading, versioned, error) {
 	r, err := answer.reading()
 	if err != nil {
-		return verdict.Reading{}, coupon, fmt.Errorf("coupon %s: %w", couponID, err)
+		return verdict.Reading{}, coupon, fmt.Errorf("coupon %s: %w", telemetry.Hash(couponID), err)
 	}
 	if len(answer) > 5 {
 		if coupon, err = s.known.learn(couponID, answer, 1, 5); err != nil {
 			return verdict.Reading{}, coupon, err
 		}
 	} else if now, err := answer.text(1); err != nil || version(now) != coupon.version {
-		return verdict.Reading{}, coupon, fmt.Errorf("coupon %s: %w: definitions that were not asked for", couponID, errReply)
+		return verdict.Reading{}, coupon, fmt.Errorf("coupon %s: %w: definitions that were not asked for", telemetry.Hash(couponID), errReply)
 	}
 	r.Definitions = coupon.list
 	return r, coupon, nil
