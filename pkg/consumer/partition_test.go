@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
@@ -21,6 +22,8 @@ type memory struct {
 	records   []event.Record
 	start     int64
 	committed *broker.Offset
+	groupless bool
+	refused   error // of the next commit
 	ended     context.CancelFunc
 }
 
@@ -44,7 +47,19 @@ func (m *memory) Bounds(context.Context) (start, end int64, err error) {
 	return m.start, int64(len(m.records)), nil
 }
 
+func (m *memory) OffsetAt(_ context.Context, t time.Time) (int64, error) {
+	for _, r := range m.records {
+		if !r.Time.Before(t) {
+			return r.Offset, nil
+		}
+	}
+	return int64(len(m.records)), nil
+}
+
 func (m *memory) Committed(context.Context) (broker.Offset, bool, error) {
+	if m.groupless {
+		return broker.Offset{}, false, consumer.ErrNoGroup
+	}
 	if m.committed == nil {
 		return broker.Offset{}, false, nil
 	}
@@ -52,6 +67,10 @@ func (m *memory) Committed(context.Context) (broker.Offset, bool, error) {
 }
 
 func (m *memory) Commit(_ context.Context, offset int64, metadata string) error {
+	if err := m.refused; err != nil {
+		m.refused = nil
+		return err
+	}
 	m.committed = &broker.Offset{Offset: offset, Metadata: metadata}
 	return nil
 }
@@ -96,12 +115,14 @@ func (m *mailbox) PublishTo(_ context.Context, partition int32, messages ...even
 	return make([]producer.Ack, len(messages)), nil
 }
 
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
 // journal is a partition 3 of the journal: a letter stands for a record, "!"
 // for one that could not be read.
 func journal(letters string) (records []event.Record) {
 	for i, letter := range letters {
 		id := fmt.Sprintf("00000000-%04x-8003-8000-000000000000", i*10)
-		r := event.Record{Partition: 3, Offset: int64(i), LastOffset: int64(i), Value: []byte(string(letter)), Headers: []event.Header{
+		r := event.Record{Partition: 3, Offset: int64(i), LastOffset: int64(i), Time: noon.Add(time.Duration(i) * time.Minute), Value: []byte(string(letter)), Headers: []event.Header{
 			{Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte(event.JournalSource(event.TopicRequests, 3))},
 		}}
 		if letter == '!' {
@@ -142,6 +163,20 @@ func TestRunPartition(t *testing.T) {
 			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
 		{"from the handler's own place", consumer.From(2, 10), &broker.Offset{Offset: 1}, "abc", nil, nil,
 			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+		{"from the beginning, whatever the group has", consumer.FromBeginning(), &broker.Offset{Offset: 1, Metadata: "source=10"}, "abc", nil, nil,
+			"assigned 3,a,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+		{"from the end", consumer.FromEnd(), &broker.Offset{Offset: 1, Metadata: "source=0"}, "abc", nil, nil,
+			"assigned 3,revoked 3", "", broker.Offset{Offset: 3}, context.Canceled},
+		{"from a time", consumer.FromTime(noon.Add(61 * time.Second)), nil, "abc", nil, nil,
+			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+		{"from a time that is still to come", consumer.FromTime(noon.Add(time.Hour)), nil, "abc", nil, nil,
+			"assigned 3,revoked 3", "", broker.Offset{Offset: 3}, context.Canceled},
+		{"from the group, or the end", consumer.FromGroupOr(consumer.FromEnd()), &broker.Offset{Offset: 1, Metadata: "source=0"}, "abc", nil, nil,
+			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+		{"from the group, or an own place", consumer.FromGroupOr(consumer.From(1, 0)), nil, "abc", nil, nil,
+			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+		{"from the group, or from the group", consumer.FromGroupOr(consumer.FromGroup()), nil, "ab", nil, nil,
+			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, context.Canceled},
 		{"an error: the same batch again", consumer.FromGroup(), nil, "ab", nil, []error{again},
 			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, context.Canceled},
 		{"begin again", consumer.FromGroup(), nil, "ab", nil, []error{consumer.ErrReassign},
@@ -185,6 +220,38 @@ func TestRunPartition(t *testing.T) {
 				t.Errorf("buried %q, not %q", buried, c.buried)
 			}
 		})
+	}
+}
+
+// A group that begins at the end has begun there, whatever happens before its first record.
+func TestRunPartition_aGroupBeginsOnce(t *testing.T) {
+	m := &memory{records: journal("ab"), refused: errors.New("the group is away")}
+	h := &clerk{start: consumer.FromGroupOr(consumer.FromEnd())}
+	if err := run(t, m, h, nil); err == nil || !strings.Contains(err.Error(), "the group is away") {
+		t.Fatalf("it goes on without having begun: %v", err)
+	}
+	if err := run(t, m, h, nil); !errors.Is(err, context.Canceled) || *m.committed != (broker.Offset{Offset: 2}) {
+		t.Fatalf("returned %v, the group is at %v", err, m.committed)
+	}
+	m.records = journal("abcd")
+	h.told = nil
+	if err := run(t, m, h, nil); !errors.Is(err, context.Canceled) || !slices.Equal(h.told, []string{"assigned 3", "c", "d", "revoked 3"}) {
+		t.Errorf("returned %v, told %v", err, h.told)
+	}
+}
+
+func TestRunPartition_withoutAGroup(t *testing.T) {
+	for _, start := range []consumer.Start{consumer.From(1, 0), consumer.FromTime(noon.Add(time.Minute))} {
+		h := &clerk{start: start}
+		if err := run(t, &memory{records: journal("abc"), groupless: true}, h, nil); !errors.Is(err, context.Canceled) || strings.Join(h.told, ",") != "assigned 3,b,c,revoked 3" {
+			t.Errorf("returned %v, told %v", err, h.told)
+		}
+	}
+	for _, start := range []consumer.Start{consumer.FromGroup(), consumer.FromGroupOr(consumer.FromEnd())} {
+		h := &clerk{start: start}
+		if err := run(t, &memory{records: journal("abc"), groupless: true}, h, nil); !errors.Is(err, consumer.ErrNoGroup) || strings.Join(h.told, ",") != "assigned 3,revoked 3" {
+			t.Errorf("returned %v, told %v", err, h.told)
+		}
 	}
 }
 
