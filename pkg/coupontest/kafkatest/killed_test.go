@@ -102,12 +102,12 @@ func TestProducer_brokerKilledUnderLoad(t *testing.T) {
 	defer cancel()
 	c.start(ctx)
 	for range kills {
-		c.await(ctx, 100, c.acked) // so that something is under way
+		c.await(ctx, 1000, c.acked) // so that something is under way
 		servers.Kill(t, coupontest.Kafka)
 		c.await(ctx, 20, c.lost)
 		servers.Restart(t, coupontest.Kafka)
 	}
-	c.await(ctx, 100, c.acked)
+	c.await(ctx, 1000, c.acked)
 	c.stop.Store(true)
 	c.callers.Wait()
 	for _, made := range []*producer.Producer{c.patient, c.hasty} {
