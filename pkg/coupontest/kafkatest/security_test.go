@@ -39,7 +39,7 @@ func newAuthority(t *testing.T) authority {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		Subject: pkix.Name{CommonName: "authority"}, // Java reads none without
+		Subject:  pkix.Name{CommonName: "authority"}, // Java reads none without
 		KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
