@@ -77,6 +77,7 @@ func (t *partition) failed(b *batch, err error) {
 	t.observe(b, err)
 	t.p.complain(b.failures, fmt.Sprintf("partition %d", t.number), err)
 	b.failures++
+	b.took = 0
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lastErr = err
@@ -146,6 +147,7 @@ func (t *partition) drop(c *call, err error) {
 
 // abandon ends what is left in the queue of a closed producer.
 func (t *partition) abandon() {
+	defer t.tell()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true

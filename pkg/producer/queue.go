@@ -215,9 +215,11 @@ func (t *partition) close() {
 	t.nudge()
 }
 
-// take waits for records and makes the next batch of them; nil when the
-// producer is closed and none is left, or ctx has ended.
+// take tells what became of the last batch, waits for records and makes the
+// next batch of them; nil when the producer is closed and none is left, or ctx
+// has ended.
 func (t *partition) take(ctx context.Context) *batch {
+	t.tell()
 	for {
 		t.mu.Lock()
 		b := t.gather()

@@ -24,10 +24,8 @@ const minBatchBytes = 16 << 10
 func (t *partition) run(ctx context.Context) {
 	for b := t.take(ctx); b != nil; b = t.take(ctx) {
 		t.send(ctx, b)
-		t.tell()
 	}
 	t.abandon()
-	t.tell()
 }
 
 // send tries until the batch is in the log, or certainly never will be, or the
@@ -55,7 +53,6 @@ func (t *partition) send(ctx context.Context, b *batch) {
 // try sends the batch once and draws the conclusions. It is to be called again
 // until done, after a wait if there was an error.
 func (t *partition) try(ctx context.Context, b *batch) (done bool, err error) {
-	b.took = 0
 	if err := t.ensureSession(ctx); err != nil {
 		if !broker.Retriable(err) && !b.maybe && ctx.Err() == nil {
 			t.refuse(b, t.outcome(ErrUnavailable, err))
