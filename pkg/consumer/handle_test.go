@@ -12,6 +12,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/pkg/producer"
 )
 
 var errPoison = errors.New("it does not go down")
@@ -291,5 +292,27 @@ func TestConfig_problemsAllAtOnce(t *testing.T) {
 				t.Errorf("it says more: %v", err)
 			}
 		})
+	}
+}
+
+// A producer without a topic publishes into the requests log, where dead letters would become dead letters.
+func TestConfig_lettersElsewhere(t *testing.T) {
+	client, err := broker.New(broker.Config{Brokers: []string{"nobody:9092"}, TopicPrefix: "stage."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, topic := range []string{"", "stage.coupon.grants", "mine"} {
+		box, err := producer.New(producer.Config{Client: client, Topic: topic})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = consumer.Run(t.Context(), consumer.Config{Client: client, GroupID: "g", Topic: "mine", DeadLetters: box}, &stomach{})
+		if err == nil || !strings.Contains(err.Error(), "DeadLetters: topic "+box.Topic()+" is not for them") {
+			t.Errorf("letters into %q: %v", box.Topic(), err)
+		}
+		if err := box.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
