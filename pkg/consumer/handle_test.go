@@ -103,6 +103,30 @@ func TestRecordError_ofNoRecord(t *testing.T) {
 	})
 }
 
+// A handler that says that it is not finished, and has done nothing, is not called in a tight loop.
+func TestRecordError_unfinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, began := 0, time.Now()
+		h := &clerk{handle: func(b consumer.Batch) error {
+			if calls++; calls < 10 {
+				return &consumer.RecordError{Offset: b.Records[0].Offset}
+			}
+			return nil
+		}}
+		if err := drain(t, logOf("ab"), h); err != nil || time.Since(began) < 3*time.Second {
+			t.Errorf("returned %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestRunPartition_checksRetry(t *testing.T) {
+	h := &clerk{}
+	err := drain(t, logOf("a"), h, giveUp(3, consumer.DeadLetter))
+	if err == nil || !strings.Contains(err.Error(), "DeadLetters: missing") || len(h.told) > 0 {
+		t.Errorf("returned %v, told %v", err, h.told)
+	}
+}
+
 func TestRetry_givesUp(t *testing.T) {
 	all := "abcdefghijklm"
 	for _, c := range []struct {

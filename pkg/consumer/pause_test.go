@@ -143,6 +143,10 @@ func TestObserve(t *testing.T) {
 				if o.Partition != 3 {
 					t.Errorf("%+v", o)
 				}
+				if o.Revoked {
+					told = append(told, "revoked")
+					return
+				}
 				told = append(told, fmt.Sprintf("next %d end %d lag %d age %v handled %d letters %d attempts %d err %v",
 					o.Next, o.End, o.Lag, o.Age.Round(time.Minute), o.Handled, o.DeadLetters, o.Attempts, o.Err != nil))
 			}
@@ -154,7 +158,8 @@ func TestObserve(t *testing.T) {
 next 2 end 5 lag 3 age 9m0s handled 2 letters 0 attempts 0 err false
 next 2 end 5 lag 3 age 7m0s handled 0 letters 1 attempts 1 err true
 next 4 end 5 lag 1 age 7m0s handled 0 letters 1 attempts 2 err true
-next 5 end 5 lag 0 age 0s handled 1 letters 0 attempts 0 err false`); have != want {
+next 5 end 5 lag 0 age 0s handled 1 letters 0 attempts 0 err false
+revoked`); have != want {
 			t.Errorf("told\n%s\nnot\n%s", have, want)
 		}
 	})
@@ -171,7 +176,7 @@ func TestObserve_whatComesMeanwhile(t *testing.T) {
 		idle, cfg := 0, quietly()
 		cfg.Observe = func(o consumer.Stats) {
 			last = o
-			if o.Handled == 0 && !o.Paused {
+			if o.Handled == 0 && !o.Paused && !o.Revoked {
 				idle++
 			}
 		}
