@@ -33,6 +33,37 @@ func (c *Client) Bounds(ctx context.Context, topic string, partition int32) (sta
 	return 0, 0, fmt.Errorf("bounds of partition %d of topic %s: %w", partition, topic, kafka.UnknownTopicOrPartition)
 }
 
+// OffsetAt is the offset of the first record whose time is t or later; the
+// log's end where there is none yet. Times of records need not be in order: a
+// record after that offset may be older than t, none before it is younger.
+func (c *Client) OffsetAt(ctx context.Context, topic string, partition int32, t time.Time) (int64, error) {
+	// The end first: whatever is written after it, is not passed over.
+	start, end, err := c.Bounds(ctx, topic, partition)
+	if err != nil {
+		return 0, err
+	}
+	if t.UnixMilli() <= 0 { // what is below has other meanings to brokers
+		return start, nil
+	}
+	res, err := c.kafka.ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		Topics: map[string][]kafka.OffsetRequest{topic: {kafka.TimeOffsetOf(int(partition), t)}},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("offset of partition %d of topic %s at %v: %w", partition, topic, t, err)
+	}
+	for _, o := range res.Topics[topic] {
+		if o.Error != nil {
+			return 0, fmt.Errorf("offset of partition %d of topic %s at %v: %w", partition, topic, t, o.Error)
+		}
+		for offset := range o.Offsets {
+			if offset >= 0 { // some brokers say -1 for "none"
+				return offset, nil
+			}
+		}
+	}
+	return end, nil
+}
+
 // Ends are the ends (the next offsets to be written) of all partitions of a
 // topic, by partition: one connection and one request to each leader.
 func (c *Client) Ends(ctx context.Context, topic string) (map[int32]int64, error) {

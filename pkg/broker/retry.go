@@ -54,10 +54,15 @@ func NotSent(err error) bool {
 		errors.Is(err, protocol.ErrNoPartition) || errors.Is(err, protocol.ErrNoLeader)
 }
 
-// Backoff waits longer with each try: from 50 ms, doubling, to a second, half
-// of it by chance, so that many who lost the same broker do not return at
-// once. The zero value is ready.
-type Backoff struct{ tries int }
+// Backoff waits longer with each try: from Min, doubling, to Max, half of it by
+// chance, so that many who lost the same broker do not return at once. The zero
+// value is ready.
+type Backoff struct {
+	Min time.Duration // 0: 50 ms
+	Max time.Duration // 0: 1 s, or Min where that is longer
+
+	tries int
+}
 
 const (
 	firstWait = 50 * time.Millisecond
@@ -66,12 +71,8 @@ const (
 
 // Wait sleeps, or returns the context's error as soon as it ends.
 func (b *Backoff) Wait(ctx context.Context) error {
-	wait := lastWait
-	if b.tries < 5 {
-		wait = firstWait << b.tries
-	}
-	b.tries++
-	timer := time.NewTimer(wait/2 + rand.N(wait/2))
+	wait := b.next()
+	timer := time.NewTimer(wait/2 + rand.N(wait/2+1))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -79,6 +80,25 @@ func (b *Backoff) Wait(ctx context.Context) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+func (b *Backoff) next() time.Duration {
+	wait, most := b.Min, b.Max
+	if wait <= 0 {
+		wait = firstWait
+	}
+	if most <= 0 {
+		most = max(lastWait, wait)
+	}
+	for range b.tries {
+		if wait >= most/2 {
+			wait = most
+			break
+		}
+		wait *= 2
+	}
+	b.tries++
+	return min(wait, most)
 }
 
 // Tries is how often Wait was called since the last Reset.

@@ -179,6 +179,12 @@ func (f *Fetcher) Bounds(ctx context.Context) (start, end int64, err error) {
 	return f.client.Bounds(ctx, f.topic, f.partition)
 }
 
+// OffsetAt is the offset of the first record whose time is t or later; the
+// log's end where there is none yet.
+func (f *Fetcher) OffsetAt(ctx context.Context, t time.Time) (int64, error) {
+	return f.client.OffsetAt(ctx, f.topic, f.partition, t)
+}
+
 func (f *Fetcher) try(ctx context.Context, offset int64, maxBytes int) (res fetch.Response, err error) {
 	if f.conn == nil {
 		if f.conn, err = fetch.Dial(ctx, f.client, f.topic, f.partition); err != nil {

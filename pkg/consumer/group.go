@@ -17,6 +17,9 @@ import (
 // more: the member joins the group again, which tells.
 var ErrRejoin = errors.New("join the group again")
 
+// partitionWatch is how long a partition that was added goes unnoticed.
+const partitionWatch = 5 * time.Second
+
 // GroupConfig says which group to join, for which topic.
 type GroupConfig struct {
 	Client  *broker.Client
@@ -81,7 +84,7 @@ func RunGroup(ctx context.Context, cfg GroupConfig, run func(ctx context.Context
 		RebalanceTimeout:       cfg.RebalanceTimeout,
 		JoinGroupBackoff:       250 * time.Millisecond, // kafka-go's 5 s would delay the first join by 6 s
 		WatchPartitionChanges:  true,
-		PartitionWatchInterval: 5 * time.Second,
+		PartitionWatchInterval: partitionWatch,
 		Timeout:                5 * time.Second,
 	})
 	if err != nil {
@@ -152,7 +155,13 @@ func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(con
 			owned, cancel := context.WithCancel(ctx)
 			defer cancel()
 			defer context.AfterFunc(ended, cancel)()
-			keep(owned, cfg, a, run)
+			keep(owned, cfg.Log.With("partition", p.ID), func(ctx context.Context) error {
+				err := run(ctx, a)
+				if ctx.Err() == nil && errors.Is(err, ErrRejoin) {
+					t.stepDown(err)
+				}
+				return err
+			})
 		})
 	}
 	return t
@@ -160,17 +169,15 @@ func own(ctx context.Context, cfg GroupConfig, g *kafka.Generation, run func(con
 
 // keep calls run until the partition is taken away or run wants to rejoin; its
 // return ends the generation.
-func keep(ctx context.Context, cfg GroupConfig, a *Assignment, run func(context.Context, *Assignment) error) {
-	log := cfg.Log.With("partition", a.partition)
+func keep(ctx context.Context, log *slog.Logger, run func(context.Context) error) {
 	var retry broker.Backoff
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := run(ctx, a)
+		err := run(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrRejoin):
-			a.tenure.stepDown(err)
 			retry.Wait(ctx) // not a tight loop, if it comes back at once
 			return
 		case err == nil:

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/firstcome/firstcome/pkg/event"
 )
@@ -11,12 +12,15 @@ import (
 // methods are called for many partitions side by side, for one partition one
 // after another: Assigned, then Handle and (an Idler's) Idle, then Revoked.
 type Handler interface {
-	// Assigned says where to start: FromGroup or From a store of its own.
+	// Assigned says where to start: FromGroup, From a store of its own, or as
+	// else there is a Start.
 	Assigned(ctx context.Context, partition int32) (Start, error)
 	// Handle takes the next records. When it returns nil they count as done:
 	// the group's offset moves past them, within CommitEvery. After any error
-	// but the two below the same batch comes again, with growing waits.
+	// but those below the same batch comes again, with growing waits.
 	//
+	//   - a *RecordError says that all records before that one are done: the
+	//     rest comes again
 	//   - a *RejectError takes one record out of the batch, which comes again
 	//     without it once the dead letters' topic has it
 	//   - ErrReassign begins again with Assigned
@@ -36,23 +40,6 @@ type Idler interface {
 // drop what was fetched and begin again with Assigned.
 var ErrReassign = errors.New("begin again with Assigned")
 
-// Start is where to begin with a partition.
-type Start struct {
-	own     bool
-	offset  int64
-	highest int64
-}
-
-// FromGroup starts where the group has committed, with the highest source that
-// was kept there; at the log's start where it has not.
-func FromGroup() Start { return Start{} }
-
-// From starts at an offset that the handler has kept itself, with the highest
-// source of all records before it (NoSource if there was none).
-func From(offset, highestSource int64) Start {
-	return Start{own: true, offset: offset, highest: highestSource}
-}
-
 // Batch is what Handle takes.
 type Batch struct {
 	Partition int32
@@ -65,6 +52,36 @@ type Batch struct {
 	// HighestSource is the highest source after this batch: store it with Next.
 	HighestSource int64
 }
+
+// head is the first n records of a batch as a batch of its own, where highest is
+// the source before it; all of it where it has no more.
+func (b Batch) head(n int, highest int64) Batch {
+	if n >= len(b.Records) {
+		return b
+	}
+	b.Records, b.Next = b.Records[:n:n], b.Records[n].Offset
+	for _, r := range b.Records {
+		if source, ok := sourceHere(r); ok { // they only grow
+			highest = source
+		}
+	}
+	b.HighestSource = highest
+	return b
+}
+
+// RecordError is returned by Handle of a handler that has done the records before
+// the one at Offset, and failed with that one. It is told apart by what it
+// wraps: ErrReassign, a *RejectError (which need not say its Offset then), or
+// any other error.
+type RecordError struct {
+	Offset int64 // of the record that failed
+	Err    error
+}
+
+func (e *RecordError) Error() string { return fmt.Sprintf("record at offset %d: %v", e.Offset, e.Err) }
+
+// Unwrap gives the cause.
+func (e *RecordError) Unwrap() error { return e.Err }
 
 // RejectError is returned by Handle for a record that it will never take.
 type RejectError struct {

@@ -42,6 +42,9 @@ type PartitionConfig struct {
 	Log *slog.Logger
 	// DeadLetters is as in Config; nil means that there are none.
 	DeadLetters DeadLetters
+	Retry       Retry                           // as in Config
+	Healthy     func(ctx context.Context) error // as in Config
+	Observe     func(Stats)                     // as in Config
 }
 
 // RunPartition is what Run does for each partition that it owns: it hands a
@@ -83,6 +86,12 @@ type worker struct {
 	highest   int64 // source
 	committed int64 // offset that the group has
 	lastTime  time.Time
+
+	end     int64     // the log's, when it was last asked
+	asked   time.Time // when that was
+	doneAt  time.Time // of the last record that is done
+	letters int       // dead letters that were not told of yet
+	paused  bool
 }
 
 func (w *worker) run(ctx context.Context) error {
@@ -111,43 +120,23 @@ func (w *worker) consume(ctx context.Context, start Start) error {
 		if err != nil {
 			return err
 		}
+		w.end, w.asked = got.End, time.Now()
 		if len(got.Records) > 0 {
 			if err := w.handle(ctx, got); err != nil {
 				return err
 			}
 			idle = time.Now()
-		} else if time.Since(idle) >= time.Second {
+		} else if w.next = got.Next; time.Since(idle) >= time.Second { // past what is no record, too
 			if err := w.idle(ctx); err != nil {
 				return err
 			}
 			idle = time.Now()
+			w.tell(ctx, nil, Stats{})
 		}
-		w.next = got.Next // past what is no record, too
 		if time.Since(w.lastTime) >= w.cfg.CommitEvery {
 			w.commit(ctx)
 		}
 	}
-}
-
-func (w *worker) begin(ctx context.Context, start Start) error {
-	offset, found, err := w.records.Committed(ctx)
-	if err != nil {
-		return err
-	}
-	w.lastTime, w.committed = time.Now(), -1
-	switch {
-	case start.own:
-		w.next, w.highest = start.offset, start.highest
-		if found && offset.Offset == start.offset {
-			w.committed = offset.Offset
-		}
-	case found:
-		w.next, w.committed, w.highest = offset.Offset, offset.Offset, parseHighest(offset.Metadata)
-	default:
-		w.highest = NoSource
-		w.next, _, err = w.records.Bounds(ctx)
-	}
-	return err
 }
 
 func (w *worker) idle(ctx context.Context) error {
@@ -155,90 +144,4 @@ func (w *worker) idle(ctx context.Context) error {
 		return idler.Idle(ctx, w.cfg.Partition)
 	}
 	return nil
-}
-
-// handle gives a piece to the handler until it takes it.
-func (w *worker) handle(ctx context.Context, got Fetched) error {
-	b := Batch{Partition: w.cfg.Partition, Next: got.Next}
-	b.Records, b.HighestSource = Unseen(got.Records, w.highest)
-	if err := w.bury(ctx, &b); err != nil {
-		return err
-	}
-	var retry broker.Backoff
-	for len(b.Records) > 0 {
-		err := w.handler.Handle(ctx, b)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil || errors.Is(err, ErrReassign) || errors.Is(err, ErrRejoin) {
-			return err
-		}
-		var reject *RejectError
-		if errors.As(err, &reject) && w.cfg.DeadLetters != nil && w.reject(ctx, &b, reject) {
-			continue
-		}
-		w.log.Error("handling failed, trying again", "error", err, "offset", b.Records[0].Offset)
-		if err := retry.Wait(ctx); err != nil {
-			return err
-		}
-	}
-	// Only ever together: they are committed as one.
-	w.next, w.highest = b.Next, b.HighestSource
-	return nil
-}
-
-// bury moves the unreadable records to the dead letters.
-func (w *worker) bury(ctx context.Context, b *Batch) error {
-	if w.cfg.DeadLetters == nil {
-		return nil
-	}
-	kept := b.Records[:0]
-	for _, r := range b.Records {
-		var unreadable *event.DecodeError
-		if !errors.As(r.Err, &unreadable) {
-			kept = append(kept, r)
-			continue
-		}
-		if err := w.deadLetter(ctx, r, unreadable.Reason, unreadable.Detail); err != nil {
-			return err
-		}
-	}
-	b.Records = kept
-	return nil
-}
-
-// reject moves a record that the handler won't take; false where the batch has
-// no such record.
-func (w *worker) reject(ctx context.Context, b *Batch, e *RejectError) bool {
-	for i, r := range b.Records {
-		if r.Offset != e.Offset {
-			continue
-		}
-		if w.deadLetter(ctx, r, e.Reason, e.Detail) != nil {
-			return false
-		}
-		b.Records = append(b.Records[:i:i], b.Records[i+1:]...)
-		return true
-	}
-	return false
-}
-
-// deadLetter returns once the record is acknowledged: the partition waits while
-// the dead letters' topic refuses.
-func (w *worker) deadLetter(ctx context.Context, r event.Record, reason event.Reason, detail string) error {
-	var retry broker.Backoff
-	for {
-		_, err := w.cfg.DeadLetters.PublishTo(ctx, 0, event.DeadLetter(r, reason, detail))
-		if err == nil {
-			w.log.Warn("dead letter", "offset", r.Offset, "last_offset", r.LastOffset, "reason", string(reason), "detail", detail)
-			return nil
-		}
-		if ctx.Err() != nil || errors.Is(err, producer.ErrClosed) {
-			return err
-		}
-		w.log.Error("the dead letters' topic refuses, trying again", "error", err, "offset", r.Offset)
-		if err := retry.Wait(ctx); err != nil {
-			return err
-		}
-	}
 }

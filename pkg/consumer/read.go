@@ -54,14 +54,20 @@ const NoSource int64 = -1
 func Unseen(records []event.Record, highest int64) ([]event.Record, int64) {
 	kept := records[:0]
 	for _, r := range records {
-		if source, ok := event.SourceOf(r); ok && r.Err == nil && source.Partition == r.Partition {
-			if source.Offset <= highest {
+		if source, ok := sourceHere(r); ok {
+			if source <= highest {
 				continue
 			}
-			highest = source.Offset
+			highest = source
 		}
 		kept = append(kept, r)
 	}
 	clear(records[len(kept):])
 	return kept, highest
+}
+
+// sourceHere is the source of a journal record, which is in its own partition.
+func sourceHere(r event.Record) (int64, bool) {
+	source, ok := event.SourceOf(r)
+	return source.Offset, ok && r.Err == nil && source.Partition == r.Partition
 }

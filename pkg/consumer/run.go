@@ -2,52 +2,66 @@ package consumer
 
 import (
 	"context"
-	"log/slog"
-	"time"
+	"errors"
 
-	"github.com/firstcome/firstcome/pkg/producer"
+	"github.com/firstcome/firstcome/pkg/broker"
 )
 
-// Config says what to consume.
-type Config struct {
-	GroupConfig
-	Fetch FetchConfig
-	// CommitEvery is how old the group's offset may get while records are
-	// handled; default 1 s. What a crash leaves uncommitted is handled again
-	// by a handler that starts from the group.
-	CommitEvery time.Duration
-	// DeadLetters takes the records that can't be read, and those that the
-	// handler rejects; a record is passed over only after it is acknowledged
-	// there. Without it unreadable records reach the handler, and a rejection
-	// is an error like any other.
-	DeadLetters *producer.Producer
-}
-
-// Run consumes a topic until ctx ends. Each record is handled at least once,
-// in the order of its partition; duplicates in the journal (see Unseen) are
-// dropped, the highest source is kept in the metadata of the group's offset.
+// Run consumes a topic until ctx ends, and returns ctx's error. Each record is
+// handled at least once, in the order of its partition; duplicates in the
+// journal (see Unseen) are dropped, the highest source is kept in the metadata
+// of the group's offset.
 //
 // Where the offset to start from is not in the log any more nothing is
 // skipped: the error is logged and tried again, until the handler starts
 // elsewhere or somebody moves the group's offset.
+//
+// By itself Run ends, after all partitions were revoked, with a *StopError
+// where Config.Retry says Stop, and with ErrNoGroup. What is wrong with cfg it
+// says at once.
 func Run(ctx context.Context, cfg Config, h Handler) error {
-	if cfg.Log == nil {
-		cfg.Log = slog.Default()
+	if err := cfg.check(h); err != nil {
+		return err
 	}
-	return RunGroup(ctx, cfg.GroupConfig, func(ctx context.Context, a *Assignment) error {
-		of := PartitionConfig{Partition: a.partition, CommitEvery: cfg.CommitEvery, Log: cfg.Log.With("topic", cfg.Topic)}
-		if cfg.DeadLetters != nil { // an interface that holds a nil pointer is not nil
-			of.DeadLetters = cfg.DeadLetters
-		}
-		fetcher := NewFetcher(cfg.Client, cfg.Topic, a.partition, cfg.Fetch)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1) // why Run ends by itself
+	consume := func(ctx context.Context, partition int32, group membership) error {
+		fetcher := NewFetcher(cfg.Client, cfg.Topic, partition, cfg.Fetch)
 		defer fetcher.Close()
-		return RunPartition(ctx, of, owned{fetcher, a}, h)
-	})
+		err := RunPartition(ctx, cfg.partition(partition), owned{fetcher, group}, h)
+		var stop *StopError
+		if errors.As(err, &stop) || errors.Is(err, ErrNoGroup) {
+			select {
+			case ended <- err:
+			default: // another partition was first
+			}
+			cancel()
+		}
+		return err
+	}
+	var err error
+	if cfg.GroupID == "" {
+		err = runAlone(ctx, cfg.group(), func(ctx context.Context, p int32) error { return consume(ctx, p, nobody{}) })
+	} else {
+		err = RunGroup(ctx, cfg.group(), func(ctx context.Context, a *Assignment) error { return consume(ctx, a.partition, a) })
+	}
+	select {
+	case why := <-ended:
+		return why
+	default:
+		return err
+	}
 }
 
-// owned is the Log of a partition while the group says that it is this
-// process's.
+// membership keeps the offset of a partition.
+type membership interface {
+	Committed(ctx context.Context) (broker.Offset, bool, error)
+	Commit(ctx context.Context, offset int64, metadata string) error
+}
+
+// owned is the Log of a partition while it is this process's.
 type owned struct {
 	*Fetcher
-	*Assignment
+	membership
 }

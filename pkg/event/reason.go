@@ -14,6 +14,7 @@ const (
 	ReasonUnsupportedRules Reason = "unsupported_rules" // defined under rules of a later version
 	ReasonTooLarge         Reason = "too_large"         // a batch that unpacks to more than is read
 	ReasonUniqueViolation  Reason = "unique_violation"  // the ledger already has another grant in its place
+	ReasonHandlerFailed    Reason = "handler_failed"    // a downstream's handler gave up; in its own dead letters only
 )
 
 // DecodeError says why a record can't be taken. Detail names members and headers, never a person.

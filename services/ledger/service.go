@@ -166,9 +166,9 @@ func (s *Service) consume(ctx context.Context) error {
 // follow consumes the journal until ctx ends. A Kafka that is there and does not answer is not waited for longer than
 // leaving: the partitions are the others' after the session's time-out then. What is being written ends with ctx.
 func (s *Service) follow(ctx context.Context, journal string) error {
-	group := consumer.GroupConfig{Client: s.client, GroupID: s.group, Topic: journal, Log: s.log}
+	cfg := consumer.Config{Client: s.client, GroupID: s.group, Topic: journal, Log: s.log}
 	done := make(chan error, 1)
-	go func() { done <- consumer.Run(ctx, consumer.Config{GroupConfig: group}, posting.New(s.posting)) }()
+	go func() { done <- consumer.Run(ctx, cfg, posting.New(s.posting)) }()
 	select {
 	case err := <-done:
 		return err

@@ -90,7 +90,11 @@ func (h *handler) await(t *testing.T, partition int32, want string) {
 // run consumes until stop, which waits.
 func (p place) run(t *testing.T, h consumer.Handler, change ...func(*consumer.Config)) (stop func()) {
 	t.Helper()
-	cfg := consumer.Config{GroupConfig: p.groupConfig(), Fetch: consumer.FetchConfig{MaxWait: 100 * time.Millisecond}}
+	group := p.groupConfig()
+	cfg := consumer.Config{
+		Client: group.Client, GroupID: group.GroupID, Topic: group.Topic, Log: group.Log, Heartbeat: group.Heartbeat,
+		Fetch: consumer.FetchConfig{MaxWait: 100 * time.Millisecond},
+	}
 	for _, c := range change {
 		c(&cfg)
 	}
