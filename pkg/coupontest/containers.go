@@ -31,8 +31,13 @@ const (
 const containerLabel = "firstcome.coupontest" // its value tells the containers of one process from all others
 
 var containersKind = kind{
-	name:  "containers",
-	ready: func() error { _, err := engine(); return err },
+	name: "containers",
+	ready: func() error {
+		if _, err := engine(); err != nil {
+			return fmt.Errorf("%w; start one, or run the tests with %s=%s, which needs none", err, EnvServers, embeddedKind.name)
+		}
+		return nil
+	},
 	start: map[Need]starter{Kafka: kafkaContainer, Redis: redisContainer, Postgres: postgresContainer},
 }
 
