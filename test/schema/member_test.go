@@ -51,6 +51,19 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// TestHeaderNames: the headers that the golden records with the most have are those that the schemas know.
+func TestHeaderNames(t *testing.T) {
+	for _, name := range []string{"v1/coupon.requests/claim.requested", "v1/coupon.grants/coupon.granted", "v1/coupon.dead-letters/dead-letter"} {
+		g := goldenNamed(t, name)
+		headers := slices.DeleteFunc(slices.Sorted(maps.Keys(g.headers())), func(h string) bool {
+			return g.topic == event.TopicDeadLetters && !strings.HasPrefix(h, "fc_") // of the record that was refused
+		})
+		known := orderedMembers(t, schema.Headers(g.topic))
+		slices.Sort(known)
+		checkSame(t, name, headers, known)
+	}
+}
+
 // TestRequired: what Go leaves out where it can is what no schema requires.
 func TestRequired(t *testing.T) {
 	for _, g := range readGoldens(t) {
