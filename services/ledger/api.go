@@ -20,7 +20,7 @@ import (
 type store interface {
 	Grants(context.Context, postgres.Filter) ([]event.CouponGranted, error)
 	Coupon(context.Context, string) (postgres.Coupon, error)
-	Defined(context.Context, string) (bool, error)
+	Histogram(ctx context.Context, couponID, window string, most int) ([]postgres.Step, time.Duration, error)
 }
 
 // api answers questions about what was granted.
@@ -29,7 +29,7 @@ type api struct {
 	tokens    token.Set
 	anonymous bool // without a token, too
 	log       *slog.Logger
-	page      int // rows of a CSV page
+	page      int // rows that a download reads at once
 }
 
 // handler is the whole public side.
@@ -37,7 +37,8 @@ func (a *api) handler(m *telemetry.HTTPMetrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/grants", answer(a.grants))
 	mux.HandleFunc("GET /v1/coupons/{id}/summary", answer(a.summary))
-	mux.HandleFunc("GET /v1/coupons/{id}/grants.csv", answer(a.csv))
+	mux.HandleFunc("GET /v1/coupons/{id}/grants.csv", answer(a.download(csvFile)))
+	mux.HandleFunc("GET /v1/coupons/{id}/grants.ndjson", answer(a.download(ndjsonFile)))
 	return telemetry.HTTP(a.authenticated(problem.Routes(mux)), a.log, m)
 }
 
