@@ -39,13 +39,18 @@ func (a *api) handler(m *telemetry.HTTPMetrics) http.Handler {
 	mux.HandleFunc("GET /v1/coupons/{id}/summary", answer(a.summary))
 	mux.HandleFunc("GET /v1/coupons/{id}/grants.csv", answer(a.download(csvFile)))
 	mux.HandleFunc("GET /v1/coupons/{id}/grants.ndjson", answer(a.download(ndjsonFile)))
+	mux.HandleFunc("GET /openapi.json", answer(getOpenAPI))
+	mux.HandleFunc("GET /docs", answer(getDocs))
 	return telemetry.HTTP(a.authenticated(problem.Routes(mux)), a.log, m)
 }
+
+// forAnyone is what tells nothing about anybody, and what a browser asks for without a token.
+func forAnyone(r *http.Request) bool { return r.URL.Path == "/openapi.json" || r.URL.Path == "/docs" }
 
 func (a *api) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, ok := a.tokens.Principal(r)
-		if !ok && !a.anonymous {
+		if !ok && !a.anonymous && !forAnyone(r) {
 			problem.Write(w, r, problem.New(problem.Unauthorized, "send a read token as Authorization: Bearer"))
 			return
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/openapi/openapitest"
 	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/internal/token"
 	"github.com/firstcome/firstcome/pkg/coupontest"
@@ -66,6 +67,9 @@ func ask(t testing.TB, method, address string, header http.Header) (*http.Respon
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := published().Check(r, "", openapitest.Answer{Status: res.StatusCode, Header: res.Header, Text: string(body)}); err != nil {
+		t.Error(err)
 	}
 	return res, body
 }
@@ -250,6 +254,11 @@ func TestAPI_Tokens(t *testing.T) {
 			if res, _ := ask(t, "GET", open.URL+path, http.Header{"Authorization": {header}}); res.StatusCode != 200 {
 				t.Errorf("anonymous, %q: %d", header, res.StatusCode)
 			}
+		}
+	}
+	for _, path := range []string{"/openapi.json", "/docs"} {
+		if res, _ := ask(t, "GET", server.URL+path, http.Header{"Authorization": {""}}); res.StatusCode != 200 {
+			t.Errorf("%s needs a token", path)
 		}
 	}
 	if res, _ := ask(t, "GET", server.URL+"/nothing", http.Header{"Authorization": {""}}); res.StatusCode != 401 {
