@@ -55,7 +55,7 @@ func TestGateway_Docs(t *testing.T) {
 
 // wordsOfDocument are texts of every operation, parameter, answer and problem.
 func wordsOfDocument() (words []string) {
-	for path, item := range published().doc.Paths.Map() {
+	for path, item := range published().Doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			words = append(words, method+" "+path, op.Summary, op.Description)
 			for _, p := range op.Parameters {

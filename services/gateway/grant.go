@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -114,6 +115,9 @@ func (s *Service) heldByLedger(ctx context.Context, r verdict.Reading, body held
 		return body, refused(fcfs.Retired)
 	}
 	g, err := s.ledger.Grant(ctx, body.CouponID, body.UserID, body.Window, r.Total)
+	if errors.Is(err, errArchived) {
+		return body, problem.New(problem.Retired, "the coupon is retired, and its grants were archived: nobody can tell here who holds one")
+	}
 	if err != nil {
 		return body, unavailable("the coupon is retired, and the ledger cannot tell right now", err)
 	}

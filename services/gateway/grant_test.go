@@ -195,6 +195,7 @@ func TestGateway_GrantOfARetiredCoupon(t *testing.T) {
 		{"the ledger has not all grants", none, says(200, nobody), 503, "unavailable"},
 		{"the ledger does not know the coupon", says(404, `{}`), says(200, nobody), 503, "unavailable"},
 		{"the ledger's database is down", says(503, `{}`), says(200, nobody), 503, "unavailable"},
+		{"its grants were archived", all, says(410, `{"type":"https://firstcome.dev/problems/retired"}`), 410, "retired"},
 		{"it breaks in the middle", all, says(500, `{}`), 503, "unavailable"},
 		{"it asks for another token", all, says(401, nobody), 503, "unavailable"},
 		{"it leads elsewhere", all, &leads, 503, "unavailable"},

@@ -203,7 +203,7 @@ func tryContext(ctx context.Context, s *Service, q request) (reply, error) {
 	if len(b) > 0 {
 		err = json.Unmarshal(b, &got.body)
 	}
-	return got, errors.Join(err, published().Check(req, q.body, got))
+	return got, errors.Join(err, published().Check(req, q.body, got.answer()))
 }
 
 func (a reply) string(member string) string { s, _ := a.body[member].(string); return s }

@@ -63,10 +63,12 @@ type ledgerGrant struct {
 var (
 	errLedgerBehind = errors.New("the ledger does not have all grants of the coupon yet")
 	errNoLedger     = errors.New("LEDGER_URL answers as no ledger does")
+	errArchived     = errors.New("the ledger no longer has the grants: they were archived")
 )
 
 // Grant is what a person was granted in a window, zero if nothing. A ledger that has fewer grants of the coupon than the
-// log led to (total) is catching up, as after a restore: then only what it has is told, never that there is nothing.
+// log led to (total) is catching up, as after a restore: then only what it has is told, never that there is nothing. Of a
+// window that was archived nothing can be told: errArchived.
 func (l *ledger) Grant(ctx context.Context, couponID, userID, window string, total int64) (ledgerGrant, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
 	defer cancel()
@@ -76,10 +78,14 @@ func (l *ledger) Grant(ctx context.Context, couponID, userID, window string, tot
 	}
 	var page struct{ Grants *[]ledgerGrant }
 	query := url.Values{"coupon_id": {couponID}, "user_id": {userID}, "window": {window}}
-	if err := l.get(ctx, "/v1/grants?"+query.Encode(), &page); err != nil {
-		return ledgerGrant{}, err
+	var status ledgerStatusError
+	err = l.get(ctx, "/v1/grants?"+query.Encode(), &page)
+	if errors.As(err, &status) && status == http.StatusGone {
+		return ledgerGrant{}, errArchived
 	}
 	switch {
+	case err != nil:
+		return ledgerGrant{}, err
 	case page.Grants == nil:
 		return ledgerGrant{}, errNoLedger
 	case len(*page.Grants) == 0 && complete:

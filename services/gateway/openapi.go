@@ -3,6 +3,8 @@ package gateway
 import (
 	_ "embed"
 	"net/http"
+
+	"github.com/firstcome/firstcome/internal/openapi"
 )
 
 // openAPI describes the whole public side, in OpenAPI 3.1. It is written by hand; the tests hold every exchange that they
@@ -11,8 +13,14 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
+var document = openapi.New(openAPI)
+
 func (s *Service) getOpenAPI(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(openAPI) // the reader has gone: nobody is left to be told
+	document.WriteJSON(w)
+	return nil
+}
+
+func (s *Service) getDocs(w http.ResponseWriter, _ *http.Request) error {
+	document.WritePage(w)
 	return nil
 }

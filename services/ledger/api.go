@@ -20,7 +20,7 @@ import (
 type store interface {
 	Grants(context.Context, postgres.Filter) ([]event.CouponGranted, error)
 	Coupon(context.Context, string) (postgres.Coupon, error)
-	Defined(context.Context, string) (bool, error)
+	Histogram(ctx context.Context, couponID, window string, most int) ([]postgres.Step, time.Duration, error)
 }
 
 // api answers questions about what was granted.
@@ -29,7 +29,7 @@ type api struct {
 	tokens    token.Set
 	anonymous bool // without a token, too
 	log       *slog.Logger
-	page      int // rows of a CSV page
+	page      int // rows that a download reads at once
 }
 
 // handler is the whole public side.
@@ -37,14 +37,20 @@ func (a *api) handler(m *telemetry.HTTPMetrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/grants", answer(a.grants))
 	mux.HandleFunc("GET /v1/coupons/{id}/summary", answer(a.summary))
-	mux.HandleFunc("GET /v1/coupons/{id}/grants.csv", answer(a.csv))
+	mux.HandleFunc("GET /v1/coupons/{id}/grants.csv", answer(a.download(csvFile)))
+	mux.HandleFunc("GET /v1/coupons/{id}/grants.ndjson", answer(a.download(ndjsonFile)))
+	mux.HandleFunc("GET /openapi.json", answer(getOpenAPI))
+	mux.HandleFunc("GET /docs", answer(getDocs))
 	return telemetry.HTTP(a.authenticated(problem.Routes(mux)), a.log, m)
 }
+
+// forAnyone is what tells nothing about anybody, and what a browser asks for without a token.
+func forAnyone(r *http.Request) bool { return r.URL.Path == "/openapi.json" || r.URL.Path == "/docs" }
 
 func (a *api) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, ok := a.tokens.Principal(r)
-		if !ok && !a.anonymous {
+		if !ok && !a.anonymous && !forAnyone(r) {
 			problem.Write(w, r, problem.New(problem.Unauthorized, "send a read token as Authorization: Bearer"))
 			return
 		}

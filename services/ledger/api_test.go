@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/internal/openapi/openapitest"
 	"github.com/firstcome/firstcome/internal/telemetry"
 	"github.com/firstcome/firstcome/internal/token"
 	"github.com/firstcome/firstcome/pkg/coupontest"
@@ -40,7 +41,7 @@ func serve(t testing.TB, a *api) *httptest.Server {
 		a.log = quiet
 	}
 	if a.page == 0 {
-		a.page = csvPage
+		a.page = downloadPage
 	}
 	server := httptest.NewServer(a.handler(telemetry.NewHTTPMetrics(prometheus.NewRegistry(), "ledger")))
 	t.Cleanup(server.Close)
@@ -66,6 +67,9 @@ func ask(t testing.TB, method, address string, header http.Header) (*http.Respon
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := published().Check(r, "", openapitest.Answer{Status: res.StatusCode, Header: res.Header, Text: string(body)}); err != nil {
+		t.Error(err)
 	}
 	return res, body
 }
@@ -149,10 +153,27 @@ func TestAPI(t *testing.T) {
 		{"GET /v1/coupons/later/summary", 200, `{"coupon_id":"later","windows":[]}`},
 		{"GET /v1/coupons/new/grants.csv", 200, "grant_id,coupon_id,user_id,window,sequence,limit,requested_at,log_time,source_partition,source_offset"},
 		{"HEAD /v1/coupons/tea/grants.csv", 200, ""},
+		{"GET /v1/coupons/new/grants.ndjson", 200, ""},
+		{"GET /v1/coupons/day/grants.ndjson?window=2026-11-22", 200, line(grants[2])},
+		{"GET /v1/grants?grant_id=" + strings.ToUpper(grants[2].GrantID), 200, `{"grants":[` + line(grants[2]) + `],"next":null}`},
+		{"GET /v1/grants?grant_id=" + grants[2].GrantID + "&user_id=bob", 200, `{"grants":[],"next":null}`},
+		{"GET /v1/grants?coupon_id=tea&window=&from=2026-11-22T12:00:00.012Z&to=2026-11-22T21:00:00.015%2B09:00", 200, `{"grants":[` + line(grants[1]) + `],"next":null}`},
+		{"GET /v1/coupons/day/summary?window=2026-11-23", 200, `{"coupon_id":"day","windows":[` +
+			`{"window":"2026-11-23","limit":7,"granted":2,"first_requested_at":"2026-11-23T12:00:00.008Z","last_requested_at":"2026-11-23T12:00:00.009Z"}]}`},
+		{"GET /v1/coupons/day/summary?window=2026-11-24", 200, `{"coupon_id":"day","windows":[]}`},
+		{"GET /v1/coupons/tea/summary?window=&histogram=second", 200, `{"coupon_id":"tea","windows":[{"window":"","limit":4,"granted":3,"first_requested_at":"2026-11-22T12:00:00.011Z","last_requested_at":"2026-11-22T12:00:00.015Z",` +
+			`"step_seconds":1,"histogram":[{"second":"2026-11-22T12:00:00Z","granted":3}]}]}`},
+		{"GET /v1/coupons/new/summary?window=&histogram=second", 200, `{"coupon_id":"new","windows":[{"window":"","limit":9,"granted":0}]}`},
 
 		{"GET /v1/grants?limit=0", 422, `invalid "errors":[{"parameter":"limit","detail":"must be a number from 1 to 1000"}]`},
 		{"GET /v1/grants?x=1&user_id=", 422, `invalid {"parameter":"user_id"`},
 		{"GET /v1/grants?%zz", 400, `malformed`},
+		{"GET /v1/grants?grant_id=7", 422, `invalid {"parameter":"grant_id","detail":"must be the id of a grant`},
+		{"GET /v1/grants?coupon_id=tea&from=2026-11-22T12:00:00Z", 422, `invalid {"parameter":"from","detail":"needs coupon_id and window`},
+		{"GET /v1/coupons/tea/summary?histogram=second", 422, `invalid {"parameter":"histogram","detail":"needs window`},
+		{"GET /v1/coupons/tea/summary?histogram=minute&window=", 422, `invalid {"parameter":"histogram","detail":"must be second"}`},
+		{"GET /v1/coupons/tea/grants.ndjson?window=none", 422, `invalid {"parameter":"window"`},
+		{"GET /v1/coupons/none/grants.ndjson", 404, `unknown-coupon`},
 		{"GET /v1/coupons/tea/summary?limit=1", 422, `invalid {"parameter":"limit"`},
 		{"GET /v1/coupons/tea/grants.csv?limit=1", 422, `invalid {"parameter":"limit"`},
 		{"GET /v1/coupons/none/summary", 404, `unknown-coupon`},
@@ -187,6 +208,15 @@ func TestAPI(t *testing.T) {
 	}
 }
 
+// line is a grant as all answers have it.
+func line(g event.CouponGranted) string {
+	m, err := g.Message(event.Meta{Source: event.JournalSource(event.TopicRequests, g.Source.Partition)})
+	if err != nil {
+		panic(err)
+	}
+	return string(m.Value)
+}
+
 // checkProblem looks for the name and, after a space, a piece of the body.
 func checkProblem(t testing.TB, res *http.Response, body []byte, want string) {
 	t.Helper()
@@ -213,7 +243,7 @@ func TestAPI_Tokens(t *testing.T) {
 	for header, want := range map[string]int{
 		"Bearer " + secret: 200, "bearer old": 200, "": 401, secret: 401, "Basic " + secret: 401, "Bearer " + secret + "x": 401, "Bearer ": 401, "Bearer desk=" + secret: 401,
 	} {
-		for _, path := range []string{"/v1/grants", "/v1/coupons/tea/summary", "/v1/coupons/tea/grants.csv"} {
+		for _, path := range []string{"/v1/grants", "/v1/coupons/tea/summary", "/v1/coupons/tea/grants.csv", "/v1/coupons/tea/grants.ndjson"} {
 			res, body := ask(t, "GET", server.URL+path, http.Header{"Authorization": {header}})
 			if res.StatusCode != want {
 				t.Errorf("%q: %d", header, res.StatusCode)
@@ -224,6 +254,11 @@ func TestAPI_Tokens(t *testing.T) {
 			if res, _ := ask(t, "GET", open.URL+path, http.Header{"Authorization": {header}}); res.StatusCode != 200 {
 				t.Errorf("anonymous, %q: %d", header, res.StatusCode)
 			}
+		}
+	}
+	for _, path := range []string{"/openapi.json", "/docs"} {
+		if res, _ := ask(t, "GET", server.URL+path, http.Header{"Authorization": {""}}); res.StatusCode != 200 {
+			t.Errorf("%s needs a token", path)
 		}
 	}
 	if res, _ := ask(t, "GET", server.URL+"/nothing", http.Header{"Authorization": {""}}); res.StatusCode != 401 {
@@ -267,9 +302,24 @@ type pageAnswer struct {
 	Next *string
 }
 
+func TestAPI_NDJSON(t *testing.T) {
+	s, grants := sample(t)
+	var want strings.Builder
+	for _, i := range []int{0, 1, 3} {
+		want.WriteString(line(grants[i]) + "\n")
+	}
+	for _, page := range []int{1, 2, 3, 4, downloadPage} {
+		server := serve(t, &api{store: s, page: page})
+		res, body := ask(t, "GET", server.URL+"/v1/coupons/tea/grants.ndjson", nil)
+		if res.Header.Get("Content-Type") != "application/x-ndjson" || res.Header.Get("Content-Disposition") != `attachment; filename="tea.ndjson"` || string(body) != want.String() {
+			t.Errorf("pages of %d: %v\n%s\nwant\n%s", page, res.Header, body, want.String())
+		}
+	}
+}
+
 func TestAPI_CSV(t *testing.T) {
 	s, _ := sample(t)
-	for _, page := range []int{1, 2, 3, 4, csvPage} {
+	for _, page := range []int{1, 2, 3, 4, downloadPage} {
 		server := serve(t, &api{store: s, page: page})
 		res, body := ask(t, "GET", server.URL+"/v1/coupons/tea/grants.csv", nil)
 		rows, err := csv.NewReader(bytes.NewReader(body)).ReadAll()
@@ -300,22 +350,103 @@ func (b *brokenStore) Grants(ctx context.Context, f postgres.Filter) ([]event.Co
 	return b.store.Grants(ctx, f)
 }
 
-// A file that ends too early does not look whole.
-func TestAPI_CSVBreaks(t *testing.T) {
+// A file that ends too early does not look whole: neither where the database fails, nor where what was to come was archived.
+func TestAPI_DownloadBreaks(t *testing.T) {
 	s, _ := sample(t)
-	var l logs
-	server := serve(t, &api{store: &brokenStore{store: s, after: 2, err: errors.New("gone")}, page: 1, log: l.logger()})
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/v1/coupons/tea/grants.csv", nil)
-	r.Header.Set("Authorization", "Bearer "+secret)
-	if res, err := http.DefaultClient.Do(r); err == nil { // else the connection broke before its first bytes were sent
-		defer res.Body.Close()
-		if body, err := io.ReadAll(res.Body); err == nil {
-			t.Errorf("ended as if whole: %s", body)
+	for name, store := range map[string]func() store{
+		"the database is gone":  func() store { return &brokenStore{store: s, after: 2, err: errors.New("gone")} },
+		"a window was archived": func() store { return &archivingStore{store: s} },
+	} {
+		for _, suffix := range []string{"csv", "ndjson"} {
+			t.Run(name+", "+suffix, func(t *testing.T) {
+				var l logs
+				server := serve(t, &api{store: store(), page: 1, log: l.logger()})
+				r, _ := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/v1/coupons/tea/grants."+suffix, nil)
+				r.Header.Set("Authorization", "Bearer "+secret)
+				if res, err := http.DefaultClient.Do(r); err == nil { // else the connection broke before its first bytes were sent
+					defer res.Body.Close()
+					if body, err := io.ReadAll(res.Body); err == nil {
+						t.Errorf("ended as if whole: %s", body)
+					}
+				}
+				server.Close() // the line is written when the answer has ended
+				if got := l.alarms(); !slices.Equal(got, []string{"request"}) {
+					t.Errorf("logged %v", got)
+				}
+			})
 		}
 	}
-	server.Close() // the line is written when the answer has ended
-	if got := l.alarms(); !slices.Equal(got, []string{"request"}) {
-		t.Errorf("logged %v", got)
+}
+
+// archivingStore is one whose coupons are archived between the first look and the second.
+type archivingStore struct {
+	store
+	looks int
+}
+
+func (s *archivingStore) Coupon(ctx context.Context, id string) (postgres.Coupon, error) {
+	c, err := s.store.Coupon(ctx, id)
+	if s.looks++; s.looks > 1 {
+		for i := range c.Windows {
+			c.Windows[i].File = "tea.ndjson.gz"
+		}
+	}
+	return c, err
+}
+
+// What was archived is not told to be nothing.
+func TestAPI_Archived(t *testing.T) {
+	s, grants := sample(t)
+	rows, err := s.Archiving(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for _, w := range []postgres.Archived{
+		{CouponID: "tea", Window: postgres.Window{Granted: 3, File: "tea.ndjson.gz"}},
+		{CouponID: "day", Window: postgres.Window{Window: "2026-11-22", Granted: 1, File: "day.1.ndjson.gz"}},
+	} {
+		print, err := rows.Export(t.Context(), w.CouponID, w.Window.Window, func(event.CouponGranted) error { return nil })
+		if err == nil {
+			err = rows.Drop(t.Context(), w, print)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := serve(t, &api{store: s, page: 1})
+	later := `{"grants":[` + line(grants[4]) + `,` + line(grants[5]) + `],"next":null}`
+	for _, c := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/v1/coupons/tea/summary", 200, `{"coupon_id":"tea","windows":[{"window":"","limit":4,"granted":3,"first_requested_at":"2026-11-22T12:00:00.011Z","last_requested_at":"2026-11-22T12:00:00.015Z",` +
+			`"archived":true,"file":"tea.ndjson.gz"}]}`},
+		{"/v1/coupons/tea/summary?window=&histogram=second", 200, `{"coupon_id":"tea","windows":[{"window":"","limit":4,"granted":3,"first_requested_at":"2026-11-22T12:00:00.011Z","last_requested_at":"2026-11-22T12:00:00.015Z",` +
+			`"archived":true,"file":"tea.ndjson.gz"}]}`},
+		{"/v1/grants?coupon_id=tea", 410, "retired into the file tea.ndjson.gz"},
+		{"/v1/grants?coupon_id=tea&user_id=nobody", 410, "retired"},
+		{"/v1/grants?coupon_id=day&window=2026-11-22", 410, "retired day.1.ndjson.gz"},
+		{"/v1/grants?coupon_id=day", 200, later},
+		{"/v1/grants?coupon_id=day&user_id=nobody", 410, "retired"},
+		{"/v1/grants?coupon_id=day&user_id=nobody&window=2026-11-23", 200, `{"grants":[],"next":null}`},
+		{"/v1/grants?coupon_id=day&after=" + cursor(postgres.Position{CouponID: "day", Window: "2026-11-22", Sequence: 1}), 200, later},
+		{"/v1/grants?coupon_id=day&after=" + cursor(postgres.Position{CouponID: "day", Window: "2026-11-23", Sequence: 2}), 200, `{"grants":[],"next":null}`},
+		{"/v1/grants?user_id=ada", 200, `{"grants":[` + line(grants[4]) + `],"next":null}`},
+		{"/v1/coupons/tea/grants.csv", 410, "retired"},
+		{"/v1/coupons/day/grants.ndjson", 200, line(grants[4]) + "\n" + line(grants[5])},
+		{"/v1/coupons/day/grants.ndjson?window=2026-11-22", 410, "retired"},
+	} {
+		res, body := ask(t, "GET", server.URL+c.path, nil)
+		switch {
+		case res.StatusCode != c.status:
+			t.Errorf("%s: %d %s", c.path, res.StatusCode, body)
+		case c.status == 200 && strings.TrimSuffix(string(body), "\n") != c.want:
+			t.Errorf("%s: got\n%s\nwant\n%s", c.path, body, c.want)
+		case c.status == 410:
+			checkProblem(t, res, body, c.want)
+		}
 	}
 }
 
@@ -324,7 +455,7 @@ func TestAPI_Unavailable(t *testing.T) {
 	s := openStore(t, migrated(t, servers))
 	server := serve(t, &api{store: s, page: 1})
 	servers.Kill(t, coupontest.Postgres)
-	for _, path := range []string{"/v1/grants", "/v1/coupons/tea/summary", "/v1/coupons/tea/grants.csv"} {
+	for _, path := range []string{"/v1/grants", "/v1/coupons/tea/summary", "/v1/coupons/tea/grants.csv", "/v1/coupons/tea/grants.ndjson"} {
 		res, body := ask(t, "GET", server.URL+path, nil)
 		if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, res.StatusCode, res.Header)

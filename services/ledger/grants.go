@@ -1,7 +1,10 @@
 package ledger
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
@@ -42,6 +45,9 @@ func (a *api) grants(w http.ResponseWriter, r *http.Request) error {
 	limit := f.Limit
 	f.Limit++ // to know whether there is a next page
 	rows, err := a.store.Grants(r.Context(), f)
+	if err == nil && len(rows) == 0 {
+		err = a.checkArchived(r.Context(), f)
+	}
 	if err != nil {
 		return err
 	}
@@ -52,10 +58,34 @@ func (a *api) grants(w http.ResponseWriter, r *http.Request) error {
 		body.Next = &next
 	}
 	for _, g := range rows {
-		body.Grants = append(body.Grants, grantBody{g.GrantID, g.CouponID, g.UserID, g.Window, g.Sequence, g.Limit,
-			instant(g.RequestedAt), instant(g.LogTime), sourceBody(g.Source)})
+		body.Grants = append(body.Grants, bodyOf(g))
 	}
 	return writeJSON(w, body)
+}
+
+func bodyOf(g event.CouponGranted) grantBody {
+	return grantBody{g.GrantID, g.CouponID, g.UserID, g.Window, g.Sequence, g.Limit, instant(g.RequestedAt), instant(g.LogTime), sourceBody(g.Source)}
+}
+
+// checkArchived keeps an empty page from saying that there is nothing where what there was lies in an archive.
+func (a *api) checkArchived(ctx context.Context, f postgres.Filter) error {
+	if f.CouponID == nil {
+		return nil
+	}
+	coupon, err := a.store.Coupon(ctx, *f.CouponID)
+	if err != nil {
+		return err
+	}
+	for _, w := range coupon.Windows {
+		if w.File != "" && !differs(f.Window, w.Window) && (f.After == nil || w.Window >= f.After.Window) {
+			return archived(w)
+		}
+	}
+	return nil
+}
+
+func archived(w postgres.Window) error {
+	return problem.New(problem.Retired, "these grants were archived, into the file "+w.File)
 }
 
 func positionOf(g event.CouponGranted) postgres.Position {
@@ -68,43 +98,97 @@ type summaryBody struct {
 }
 
 type windowBody struct {
-	Window  string   `json:"window"`
-	Limit   int64    `json:"limit"`
-	Granted int64    `json:"granted"`
-	First   *instant `json:"first_requested_at,omitempty"`
-	Last    *instant `json:"last_requested_at,omitempty"`
+	Window   string   `json:"window"`
+	Limit    int64    `json:"limit"`
+	Granted  int64    `json:"granted"`
+	First    *instant `json:"first_requested_at,omitempty"`
+	Last     *instant `json:"last_requested_at,omitempty"`
+	Archived bool     `json:"archived,omitempty"`
+	File     string   `json:"file,omitempty"`
+
+	StepSeconds int64      `json:"step_seconds,omitempty"`
+	Histogram   []stepBody `json:"histogram,omitempty"`
 }
+
+type stepBody struct {
+	Second  string `json:"second"`
+	Granted int64  `json:"granted"`
+}
+
+// maxSteps bounds a histogram: an hour of seconds.
+const maxSteps = 3600
 
 // summary is GET /v1/coupons/{id}/summary.
 func (a *api) summary(w http.ResponseWriter, r *http.Request) error {
-	id, err := couponOf(r)
+	p, id, err := couponOf(r)
 	if err != nil {
 		return err
 	}
-	coupon, err := a.store.Coupon(r.Context(), id)
+	window := p.text("window", checkWindow)
+	histogram := p.text("histogram", func(s string) error {
+		switch {
+		case s != "second":
+			return errors.New("must be second")
+		case window == nil:
+			return errors.New("needs window (an empty one for coupons that are given once)")
+		}
+		return nil
+	})
+	if err := p.problem(); err != nil {
+		return err
+	}
+	coupon, err := a.known(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	if len(coupon.Definitions) == 0 {
-		return unknownCoupon()
+	body := summarize(id, coupon)
+	if window != nil {
+		body.Windows = slices.DeleteFunc(body.Windows, func(b windowBody) bool { return b.Window != *window })
 	}
-	return writeJSON(w, summarize(id, coupon))
+	if histogram != nil {
+		for i := range body.Windows { // the one that was asked for
+			if err := a.histogram(r.Context(), id, &body.Windows[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return writeJSON(w, body)
 }
 
-// couponOf reads a path with a coupon and no parameters.
-func couponOf(r *http.Request) (string, error) {
+func (a *api) histogram(ctx context.Context, id string, w *windowBody) error {
+	steps, length, err := a.store.Histogram(ctx, id, w.Window, maxSteps)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		w.Histogram = append(w.Histogram, stepBody{s.Begin.Format(time.RFC3339), s.Granted})
+	}
+	if len(steps) > 0 {
+		w.StepSeconds = int64(length / time.Second)
+	}
+	return nil
+}
+
+// known reads a coupon that has a definition.
+func (a *api) known(ctx context.Context, id string) (postgres.Coupon, error) {
+	coupon, err := a.store.Coupon(ctx, id)
+	if err == nil && len(coupon.Definitions) == 0 {
+		err = unknownCoupon()
+	}
+	return coupon, err
+}
+
+// couponOf reads a path with a coupon; the parameters are the caller's to take.
+func couponOf(r *http.Request) (*parameters, string, error) {
 	p, err := parametersOf(r)
 	if err != nil {
-		return "", err
-	}
-	if err := p.problem(); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	id := r.PathValue("id")
 	if event.CheckCouponID(id) != nil {
-		return "", unknownCoupon()
+		return nil, "", unknownCoupon()
 	}
-	return id, nil
+	return p, id, nil
 }
 
 func unknownCoupon() error {
@@ -120,7 +204,8 @@ func summarize(id string, c postgres.Coupon) summaryBody {
 	}
 	for _, w := range c.Windows {
 		first, last := instant(w.First), instant(w.Last)
-		body.Windows = append(body.Windows, windowBody{w.Window, limitOf(c.Definitions, w.Window), w.Granted, &first, &last})
+		body.Windows = append(body.Windows, windowBody{Window: w.Window, Limit: limitOf(c.Definitions, w.Window), Granted: w.Granted,
+			First: &first, Last: &last, Archived: w.File != "", File: w.File})
 	}
 	return body
 }

@@ -82,8 +82,10 @@ func filterOf(r *http.Request) (postgres.Filter, error) {
 		CouponID: p.text("coupon_id", event.CheckCouponID),
 		UserID:   p.text("user_id", event.CheckUserID),
 		Window:   p.text("window", checkWindow),
+		GrantID:  p.text("grant_id", checkGrantID),
 		Limit:    defaultLimit,
 	}
+	f.From, f.To = p.time("from", f), p.time("to", f)
 	p.text("limit", func(s string) (err error) {
 		f.Limit, err = strconv.Atoi(s)
 		if err != nil || f.Limit < 1 || f.Limit > maxLimit {
@@ -103,6 +105,30 @@ func filterOf(r *http.Request) (postgres.Filter, error) {
 		return nil
 	})
 	return f, p.problem()
+}
+
+// time takes a bound of the log time. It grows with the sequence within a coupon and window, and nowhere else, so only there
+// is a range of it a range of grants.
+func (p *parameters) time(name string, f postgres.Filter) (t *time.Time) {
+	p.text(name, func(s string) error {
+		at, err := time.Parse(time.RFC3339, s)
+		switch {
+		case err != nil || at.Year() < 1970 || at.Year() > 9999:
+			return errors.New("must be a time such as 2026-11-22T03:00:00Z")
+		case f.CouponID == nil || f.Window == nil:
+			return errors.New("needs coupon_id and window (an empty one for coupons that are given once)")
+		}
+		t = &at
+		return nil
+	})
+	return t
+}
+
+func checkGrantID(s string) error {
+	if _, _, err := fcfs.ParseGrantID(s); err != nil {
+		return errors.New("must be the id of a grant, such as 00000000-0001-8002-9df6-a2b6e0c41f73")
+	}
+	return nil
 }
 
 func differs(asked *string, is string) bool { return asked != nil && *asked != is }

@@ -22,6 +22,15 @@ func TestFilterOf(t *testing.T) {
 		{"window=", ""},
 		{"user_id=%F0%9F%92%90%20%2B'", ""},
 		{"limit=1", ""},
+		{"coupon_id=tea&window=&from=2026-11-22T12:00:00Z&to=2026-11-22T12:00:00.5%2B09:00", ""},
+		{"grant_id=00000000-0001-8002-9df6-a2b6e0c41f73", ""},
+		{"grant_id=", "grant_id"},
+		{"grant_id=00000000-0001-4002-9df6-a2b6e0c41f73", "grant_id"},
+		{"from=2026-11-22T12:00:00Z", "from"},
+		{"coupon_id=tea&to=2026-11-22T12:00:00Z", "to"},
+		{"window=&to=2026-11-22T12:00:00Z", "to"},
+		{"coupon_id=tea&window=&from=now&to=2026-11-22", "from to"},
+		{"coupon_id=tea&window=&from=0001-01-01T00:00:00Z", "from"},
 		{"coupon_id=", "coupon_id"},
 		{"coupon_id=.tea", "coupon_id"},
 		{"coupon_id=" + strings.Repeat("a", 101), "coupon_id"},
@@ -134,7 +143,7 @@ func FuzzCell(f *testing.F) {
 
 // Whatever is asked for, it is a filter within its bounds, or a refusal that names what was wrong.
 func FuzzFilterOf(f *testing.F) {
-	for _, query := range []string{"", "coupon_id=tea&user_id=ada&window=2026-11-22&limit=1000", "after=dGVhLy8x", "limit=0", "limit=%zz", "a=1;b=2", "coupon_id=tea&coupon_id=tea", "window=%ff", "nobody=1"} {
+	for _, query := range []string{"", "coupon_id=tea&user_id=ada&window=2026-11-22&limit=1000", "after=dGVhLy8x", "limit=0", "limit=%zz", "a=1;b=2", "coupon_id=tea&coupon_id=tea", "window=%ff", "nobody=1", "grant_id=00000000-0001-8002-9df6-a2b6e0c41f73", "coupon_id=tea&window=&from=2026-11-22T12:00:00Z"} {
 		f.Add(query)
 	}
 	f.Fuzz(func(t *testing.T, query string) {

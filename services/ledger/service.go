@@ -64,7 +64,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 		Store: s.store, Letters: kafkaLetters{s.letters}, Journal: kafkaJournal{s.client, cfg.Topic(event.TopicGrants)},
 		Observer: newObserver(s.metrics, cfg.Topic(event.TopicGrants), &s.waiting), Log: log,
 	}
-	s.api = &api{store: s.store, tokens: cfg.ReadTokens, anonymous: cfg.AllowAnonymous, log: log, page: csvPage}
+	s.api = &api{store: s.store, tokens: cfg.ReadTokens, anonymous: cfg.AllowAnonymous, log: log, page: downloadPage}
 	return s, nil
 }
 

@@ -37,6 +37,7 @@ var rules = []rule{
 	{"internal/fcfs", nil, nil},
 	{"internal/redislayout", []string{project + "internal/fcfs"}, nil},
 	{"internal", []string{project + "internal", "github.com/caarlos0/env", "github.com/prometheus/client_golang"}, kit},
+	{"internal/openapi/openapitest", []string{project + "internal", "github.com/getkin/kin-openapi"}, nil},
 	{"pkg/event", nil, []string{kafkaGo}},
 	{"pkg", []string{project + "pkg", kafkaGo}, nil},
 	{"pkg/coupontest", append([]string{project + "pkg", "github.com/testcontainers/", "github.com/twmb/franz-go", "github.com/alicebob/miniredis",

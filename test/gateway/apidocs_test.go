@@ -36,21 +36,8 @@ func TestAPIDocs(t *testing.T) {
 	t.Parallel()
 	english, korean := readPage(t, "api.md"), readPage(t, "api.ko.md")
 	s := &scribe{world: newWorldWithLedger(t, 1), standIns: standIns{count: map[string]int{}}}
-	s.address = s.gateways[0].Addr().String()
-	var blocks []string
-	for _, it := range english.items {
-		if it.directive != "" {
-			s.meanwhile(it.directive)
-			continue
-		}
-		blocks = append(blocks, s.block(it.block))
-		if got := blocks[len(blocks)-1]; got != it.block && !*rewrite {
-			t.Errorf("docs/api.md has\n%s\nand the gateway answers (rewrite it with: go test ./test/gateway -run APIDocs -rewrite)\n%s", it.block, got)
-		}
-	}
-	if len(blocks) < 20 {
-		t.Errorf("docs/api.md has %d transcripts: that can't be all", len(blocks))
-	}
+	s.host, s.address = "localhost:8080", s.gateways[0].Addr().String()
+	blocks := s.takeDown(english, 20)
 	if *rewrite && !t.Failed() {
 		write(t, english, blocks)
 		write(t, korean, blocks)
@@ -59,6 +46,25 @@ func TestAPIDocs(t *testing.T) {
 	if !slices.EqualFunc(english.items, korean.items, func(a, b item) bool { return a.block == b.block && a.directive == b.directive }) {
 		t.Error("docs/api.ko.md has other transcripts than docs/api.md, or in another order")
 	}
+}
+
+// takeDown types all of a page, and gives its blocks as they are answered.
+func (s *scribe) takeDown(p page, least int) (blocks []string) {
+	s.t.Helper()
+	for _, it := range p.items {
+		if it.directive != "" {
+			s.meanwhile(it.directive)
+			continue
+		}
+		blocks = append(blocks, s.block(it.block))
+		if got := blocks[len(blocks)-1]; got != it.block && !*rewrite {
+			s.t.Errorf("docs/%s has\n%s\nand the answer is (rewrite it with: go test ./test/gateway -run Docs -rewrite)\n%s", p.name, it.block, got)
+		}
+	}
+	if len(blocks) < least {
+		s.t.Errorf("docs/%s has %d transcripts: that can't be all", p.name, len(blocks))
+	}
+	return blocks
 }
 
 func write(t *testing.T, p page, blocks []string) {
@@ -82,7 +88,7 @@ func write(t *testing.T, p page, blocks []string) {
 type scribe struct {
 	*world
 	standIns
-	address string // of the gateway that is asked
+	host, address string // what the page asks, and where that is
 }
 
 // meanwhile lets something happen between two transcripts.
@@ -97,6 +103,10 @@ func (s *scribe) meanwhile(what string) {
 			c.PersonRateLimit = gateway.Quota{Requests: 1, Window: time.Hour}
 			c.Now = func() time.Time { return began } // so that each run is told the same seconds
 		})
+	case "ada and bob get tea, ada gets a cup, and the ledger has read of it":
+		s.grantTeaAndCup()
+	case "the cup closed a day ago, and its grants are archived":
+		s.archiveCup()
 	case "another gateway, which has just been started":
 		s.address = s.start(startingGateway)
 	default:
@@ -141,7 +151,7 @@ func (s *scribe) answer(command string) (text string) {
 		if err != nil {
 			s.t.Fatalf("$ %s: %v", command, err)
 		}
-		if r.URL.Host != "localhost:8080" {
+		if r.URL.Host != s.host {
 			s.t.Fatalf("$ %s: asks %s", command, r.URL.Host)
 		}
 		r.URL.Host = s.address

@@ -36,6 +36,7 @@ func newWorldWithLedger(t *testing.T, gateways int) *world {
 	}, slog.New(slog.NewTextHandler(lines{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), prometheus.NewRegistry())
 	w.run(err, l)
 	w.eventually("the ledger is ready", func() bool { return len(l.Ready()) == 0 })
+	w.ledger = listener.Addr().String()
 	return w
 }
 

@@ -75,6 +75,7 @@ type standIns struct {
 // differing are the members of answers that differ from run to run.
 var differing = map[string]string{
 	"claim_id": "CLAIM", "grant_id": "GRANT", "correlation_id": "CORRELATION_ID", "requested_at": "REQUESTED_AT", "current_window": "TODAY", "window": "TODAY",
+	"second": "SECOND", "file": "FILE",
 }
 
 var member = regexp.MustCompile(`"(\w+)": ?"([^"]+)"`)
@@ -208,7 +209,7 @@ func shellWords(line string) (words []string, err error) {
 }
 
 // shown are the headers of an answer that the pages show, in this order; they are written as they come over the wire.
-var shown = []string{"Allow", "Content-Type", "Location", "Preference-Applied", "Ratelimit", "Ratelimit-Policy", "Retry-After", "Www-Authenticate"}
+var shown = []string{"Allow", "Content-Disposition", "Content-Type", "Location", "Preference-Applied", "Ratelimit", "Ratelimit-Policy", "Retry-After", "Www-Authenticate"}
 
 // Text is what curl prints, but for the headers that the pages leave out.
 func (c typed) Text(res *http.Response) (string, error) {

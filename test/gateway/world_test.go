@@ -40,6 +40,7 @@ type world struct {
 	t        *testing.T
 	servers  *coupontest.Servers
 	gateways []*gateway.Service
+	ledger   string // its address, where there is one
 }
 
 func newWorld(t *testing.T, gateways int) *world {

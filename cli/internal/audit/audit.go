@@ -151,13 +151,13 @@ func (a *auditor) passed(offsets int64) {
 	}
 }
 
-// partition looks once more where retention cut the log's start off under the reader.
+// partition looks once more where retention cut the log's start off under the reader, or the ledger's grants were archived.
 func (a *auditor) partition(ctx context.Context, p int32, target int64) (*look, error) {
 	for try := 1; ; try++ {
 		l := newLook(a, p, target)
 		err := l.do(ctx)
 		var gone *consumer.OutOfRangeError
-		if !errors.As(err, &gone) || try == 3 {
+		if !errors.As(err, &gone) && !errors.Is(err, errArchived) || try == 3 {
 			return l, err
 		}
 	}

@@ -24,7 +24,7 @@ type fault struct {
 // of one pipeline, and is taken out again.
 func TestFaults(t *testing.T) {
 	w := newWorld(t)
-	w.try(slices.Concat(journalFaults, redisFaults, postgresFaults, letterFaults)...)
+	w.try(slices.Concat(journalFaults, redisFaults, postgresFaults, archiveFaults, letterFaults)...)
 }
 
 // try puts in one fault after the other, each of them alone.

@@ -48,6 +48,8 @@ func (w *world) mend() {
 			}
 		}
 	}
+	w.sql("ALTER TABLE IF EXISTS hidden RENAME TO archived")
+	w.sql("TRUNCATE archived")
 	for _, table := range tables {
 		w.sql("TRUNCATE " + table)
 		w.sql("INSERT INTO " + table + " SELECT * FROM kept_" + table)

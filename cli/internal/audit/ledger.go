@@ -21,6 +21,8 @@ type ledger struct {
 	through int64 // sources up to this one are read
 	place   ledgerPlace
 	late    bool // what is missing was waited for already
+
+	archives *archives
 }
 
 // ledgerRow is a row of definitions or of grants.
@@ -43,7 +45,13 @@ func (p ledgerPlace) hasTaken(source, journalNext int64) bool {
 // meet compares the rows of the requests up to those of a decision. journalNext is the journal offset after the record
 // that it led to.
 func (l *ledger) meet(ctx context.Context, d *decision, journalNext int64) error {
-	for met := d.fact == nil; ; {
+	archive := l.archives.of(d.fact)
+	if archive != nil {
+		if err := archive.take(l.requests, *d.fact); err != nil {
+			return err
+		}
+	}
+	for met := d.fact == nil || archive != nil; ; {
 		if err := l.fill(ctx, d.last); err != nil {
 			return err
 		}
@@ -64,6 +72,10 @@ func (l *ledger) meet(ctx context.Context, d *decision, journalNext int64) error
 		if !met && row.fact.Source.Offset == d.offset {
 			l.compare(row, *d.fact)
 			met = true
+			continue
+		}
+		if archive != nil && row.fact.Source.Offset == d.offset {
+			l.add(about(placePostgres, Twice, row.fact, "%s is there, though it was archived into the file %s", name(row.fact), archive.file))
 			continue
 		}
 		l.add(extra(placePostgres, row.fact, d))
@@ -140,6 +152,9 @@ func (l *ledger) finish(ctx context.Context, progress int64, j *journal) error {
 		return err
 	}
 	l.bound.Ledger = l.place.next
+	if !l.short {
+		l.compareArchives()
+	}
 	if err := l.comparePlace(ctx, j); err != nil {
 		return err
 	}
@@ -211,6 +226,9 @@ func (l *ledger) page(ctx context.Context, after int64) error {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, l.Database, snapshot, func(tx pgx.Tx) (err error) {
 		if l.place, err = l.readPlace(ctx, tx); err != nil {
+			return err
+		}
+		if err := l.archives.same(ctx, tx); err != nil {
 			return err
 		}
 		grants, err := l.readGrants(ctx, tx, after)

@@ -20,6 +20,7 @@ type Compared struct {
 	RedisPeople  int `json:"redis_people"`  // entries of people in Redis
 	RedisCoupons int `json:"redis_coupons"` // coupons in Redis
 	PostgresRows int `json:"postgres_rows"` // definitions and grants
+	Archived     int `json:"archived"`      // grants that were taken out of Postgres, compared by count and checksum
 	DeadLetters  int `json:"dead_letters"`
 	Answers      int `json:"answers"`   // what people were told
 	Truncated    int `json:"truncated"` // partitions whose log no longer has its start
@@ -36,6 +37,7 @@ func (c *Compared) add(o Compared) {
 	c.RedisPeople += o.RedisPeople
 	c.RedisCoupons += o.RedisCoupons
 	c.PostgresRows += o.PostgresRows
+	c.Archived += o.Archived
 	c.DeadLetters += o.DeadLetters
 	c.Answers += o.Answers
 	c.Truncated += o.Truncated
@@ -99,6 +101,9 @@ func (r Report) Line() string {
 		n(c.RedisPeople, "person", "people") + " in Redis",
 		n(c.PostgresRows, "row", "rows") + " in Postgres",
 		n(c.DeadLetters, "dead letter", "dead letters"),
+	}
+	if c.Archived > 0 {
+		parts = append(parts, n(c.Archived, "archived grant", "archived grants"))
 	}
 	if c.Answers > 0 {
 		parts = append(parts, n(c.Answers, "answer", "answers"))

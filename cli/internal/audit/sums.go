@@ -9,14 +9,19 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
-// compareSums compares the ledger's sums with its own grants, in one statement, so that one snapshot answers; and looks for
-// rows of partitions that there are not.
+// compareSums compares the ledger's sums with its own grants and with what was archived of them, in one statement, so that one
+// snapshot answers; and looks for rows of partitions that there are not.
 func (a *auditor) compareSums(ctx context.Context, out *findings) error {
+	archived, err := a.archivedSums(ctx)
+	if err != nil {
+		return err
+	}
 	rows, err := a.Database.Query(ctx, `
 		SELECT coalesce(w.coupon_id, g.coupon_id), coalesce(w."window", g."window"), coalesce(w.granted, 0), coalesce(g.granted, 0), w.granted IS DISTINCT FROM g.granted
 		FROM (SELECT * FROM coupon_windows WHERE $1::text[] IS NULL OR coupon_id = ANY($1)) w FULL JOIN (
-			SELECT coupon_id, "window", count(*) AS granted, min(requested_at) AS first, max(requested_at) AS last FROM grants
-			WHERE $1::text[] IS NULL OR coupon_id = ANY($1) GROUP BY coupon_id, "window"
+			SELECT coupon_id, "window", sum(granted)::bigint AS granted, min(first) AS first, max(last) AS last FROM (
+				SELECT coupon_id, "window", count(*) AS granted, min(requested_at) AS first, max(requested_at) AS last FROM grants GROUP BY coupon_id, "window"`+archived+`
+			) here WHERE $1::text[] IS NULL OR coupon_id = ANY($1) GROUP BY coupon_id, "window"
 		) g ON g.coupon_id = w.coupon_id AND g."window" = w."window"
 		WHERE (w.granted, w.first_requested_at, w.last_requested_at) IS DISTINCT FROM (g.granted, g.first, g.last)
 		ORDER BY 1, 2`, a.Coupons)
@@ -38,6 +43,15 @@ func (a *auditor) compareSums(ctx context.Context, out *findings) error {
 		return err
 	}
 	return a.findStrangers(ctx, out)
+}
+
+// archivedSums is the part of the statement for what was archived; none for a database of before there was any.
+func (a *auditor) archivedSums(ctx context.Context) (string, error) {
+	there, err := a.hasArchives(ctx)
+	if err != nil || !there {
+		return "", err
+	}
+	return ` UNION ALL SELECT coupon_id, "window", granted, first_requested_at, last_requested_at FROM archived`, nil
 }
 
 // findStrangers names rows of partitions that the topics don't have. Of single coupons, it names those of every partition

@@ -61,7 +61,11 @@ func (l *look) newWalk(ctx context.Context, upTo int64) (*walk, error) {
 	if has.start > 0 {
 		l.add(inPartition(placeJournal, Missing, l.partition, "it begins at offset %d: the journal must be kept for ever, and what was before is gone", has.start))
 	}
-	w := &walk{look: l, o: newOracle(l.partition, l.partitions, l.Coupons), ledger: &ledger{look: l, through: -1}}
+	archives, err := l.readArchives(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading Postgres: %w", err)
+	}
+	w := &walk{look: l, o: newOracle(l.partition, l.partitions, l.Coupons), ledger: &ledger{look: l, through: -1, archives: archives}}
 	w.log = newStream(l.client, l.requests, l.partition, log.start, min(upTo+1, log.end), l.passed)
 	w.journal = newJournal(l, has)
 	if w.told, err = l.Answers.of(l, log.start == 0); err != nil {

@@ -16,7 +16,9 @@ var migrations embed.FS
 
 // Migrate brings the schema up to date under an advisory lock, so that any number of ledgers may start at once. A schema
 // that is newer than this program is left alone: migrations only add, and the older program goes on beside it.
-func (s *Store) Migrate(ctx context.Context) error {
+func (s *Store) Migrate(ctx context.Context) error { return s.migrate(ctx, migrations) }
+
+func (s *Store) migrate(ctx context.Context, all fs.FS) error {
 	// The lock counts its own tries, so each migration needs a new one. It asks each second rather than waiting inside
 	// Postgres, where it would hold a snapshot that an index made concurrently would wait for.
 	const period, tries = 1, 300
@@ -24,7 +26,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(all, "migrations")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
@@ -17,12 +18,14 @@ type Position struct {
 	Sequence         int64
 }
 
-// Filter chooses grants; what is nil is not asked for. Window "" is that of coupons that are given once. After is a grant
-// that the filter chooses.
+// Filter chooses grants; what is nil is not asked for. Window "" is that of coupons that are given once. GrantID is a grant
+// id as fcfs.ParseGrantID reads it. From and To bound the log time, and need CouponID and Window. After is a grant that the
+// filter chooses.
 type Filter struct {
-	CouponID, UserID, Window *string
-	After                    *Position // exclusive
-	Limit                    int       // at least 1
+	CouponID, UserID, Window, GrantID *string
+	From, To                          *time.Time // To is exclusive
+	After                             *Position  // exclusive
+	Limit                             int        // at least 1
 }
 
 const grantMembers = `g.grant_id, g.coupon_id, g.user_id, g."window", g.sequence, g."limit", g.requested_at, g.log_time, g.source_partition, g.source_offset`
@@ -30,11 +33,13 @@ const grantMembers = `g.grant_id, g.coupon_id, g.user_id, g."window", g.sequence
 // query is the statement for a filter. Each form of it walks one index in the order of the answer, from After on, and
 // stops after Limit rows. Columns that the filter fixes stay out of the comparison with After: the planner would multiply
 // the two estimates, take what follows for a few rows, and sort all of them.
-func (f Filter) query() (string, []any) {
-	if f.Window != nil && f.CouponID == nil && f.UserID == nil {
+func (f Filter) query(within span) (string, []any) {
+	if f.Window != nil && f.CouponID == nil && f.UserID == nil && f.GrantID == nil {
 		return f.windowQuery()
 	}
 	q := &statement{}
+	q.grant(f.GrantID)
+	q.between("g.sequence", within)
 	q.equal("g.user_id", f.UserID)
 	q.equal("g.coupon_id", f.CouponID)
 	q.equal(`g."window"`, f.Window)
@@ -101,6 +106,28 @@ func (q *statement) equal(column string, value *string) {
 	}
 }
 
+// grant asks for one grant by the place that its id names, which is the primary key.
+func (q *statement) grant(id *string) {
+	if id == nil {
+		return
+	}
+	source, _, err := fcfs.ParseGrantID(*id)
+	if err != nil {
+		q.conditions = append(q.conditions, "false")
+		return
+	}
+	q.conditions = append(q.conditions, "g.source_partition = "+q.arg(source.Partition), "g.source_offset = "+q.arg(source.Offset), "g.grant_id = "+q.arg(*id))
+}
+
+func (q *statement) between(column string, within span) {
+	if within.first > 1 {
+		q.conditions = append(q.conditions, column+" >= "+q.arg(within.first))
+	}
+	if within.end > 0 {
+		q.conditions = append(q.conditions, column+" < "+q.arg(within.end))
+	}
+}
+
 func (q *statement) sql(from, order string, limit int) (string, []any) {
 	var where string
 	if len(q.conditions) > 0 {
@@ -113,7 +140,11 @@ func (q *statement) sql(from, order string, limit int) (string, []any) {
 func (s *Store) Grants(ctx context.Context, f Filter) ([]event.CouponGranted, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	sql, args := f.query()
+	within, err := s.between(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	sql, args := f.query(within)
 	rows, err := s.read.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
@@ -139,12 +170,15 @@ type Window struct {
 	Window      string
 	Granted     int64
 	First, Last time.Time // append times of the requests
+	File        string    // where its grants were archived; "": they are here
 }
 
-const definitionsOf = `SELECT coupon_id, "limit", "window", time_zone, opens_at, closes_at, rules, requested_at, log_time, source_partition, source_offset
-FROM definitions WHERE coupon_id = $1 ORDER BY source_offset`
+const definitionMembers = `coupon_id, "limit", "window", time_zone, opens_at, closes_at, rules, requested_at, log_time, source_partition, source_offset`
 
-const windowsOf = `SELECT "window", granted, first_requested_at, last_requested_at FROM coupon_windows WHERE coupon_id = $1 ORDER BY "window"`
+const definitionsOf = `SELECT ` + definitionMembers + ` FROM definitions WHERE coupon_id = $1 ORDER BY source_offset`
+
+const windowsOf = `SELECT w."window", w.granted, w.first_requested_at, w.last_requested_at, coalesce(a.file, '')
+FROM coupon_windows w LEFT JOIN archived a ON a.coupon_id = w.coupon_id AND a."window" = w."window" WHERE w.coupon_id = $1 ORDER BY w."window"`
 
 // Coupon is one look at a coupon; without definitions it is not known.
 func (s *Store) Coupon(ctx context.Context, id string) (c Coupon, err error) {
@@ -158,7 +192,7 @@ func (s *Store) Coupon(ctx context.Context, id string) (c Coupon, err error) {
 		}
 		rows, _ = tx.Query(ctx, windowsOf, id)
 		c.Windows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w Window, err error) {
-			err = row.Scan(&w.Window, &w.Granted, &w.First, &w.Last)
+			err = row.Scan(&w.Window, &w.Granted, &w.First, &w.Last, &w.File)
 			w.First, w.Last = w.First.UTC(), w.Last.UTC()
 			return w, err
 		})
@@ -181,13 +215,3 @@ func utc(t *time.Time) time.Time {
 	}
 	return t.UTC()
 }
-
-// Defined tells whether a coupon is known.
-func (s *Store) Defined(ctx context.Context, couponID string) (ok bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	err = s.read.QueryRow(ctx, definedCoupon, couponID).Scan(&ok)
-	return ok, err
-}
-
-const definedCoupon = `SELECT EXISTS (SELECT FROM definitions WHERE coupon_id = $1)`

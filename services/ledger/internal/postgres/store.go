@@ -114,20 +114,27 @@ func (s *Store) Begin(ctx context.Context, partition int32) (posting.Place, erro
 
 // Place looks at a partition's row without locking it. posting.ErrMoved where there is none.
 func (s *Store) Place(ctx context.Context, partition int32) (posting.Place, error) {
-	p, err := place(ctx, s.write, partition, "")
+	p, err := place(ctx, s.write, partition, andSchema)
 	return p, told(err)
 }
+
+const (
+	placeOf = `SELECT next_offset, highest_source, last_offset, last_time FROM ledger_offsets WHERE partition = $1 `
+	// A look also names the youngest table, of which it wants nothing: where a database was restored from before a
+	// migration, the ledger learns it here, also when the row stands where it stood.
+	andSchema = `AND NOT EXISTS (SELECT FROM archived WHERE false)`
+)
 
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func place(ctx context.Context, q querier, partition int32, lock string) (posting.Place, error) {
+// place reads a partition's row; more is the end of the statement.
+func place(ctx context.Context, q querier, partition int32, more string) (posting.Place, error) {
 	var p posting.Place
 	var offset *int64
 	var at *time.Time
-	err := q.QueryRow(ctx, `SELECT next_offset, highest_source, last_offset, last_time FROM ledger_offsets WHERE partition = $1 `+lock, partition).
-		Scan(&p.Next, &p.HighestSource, &offset, &at)
+	err := q.QueryRow(ctx, placeOf+more, partition).Scan(&p.Next, &p.HighestSource, &offset, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return posting.Place{}, posting.ErrMoved
 	}

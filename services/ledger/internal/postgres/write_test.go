@@ -9,68 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/services/ledger/posting"
 )
-
-func TestMigrate(t *testing.T) {
-	t.Run("many at once", func(t *testing.T) {
-		url := coupontest.Start(t, coupontest.Postgres).DatabaseURL
-		const ledgers = 8
-		failed := make(chan error, ledgers)
-		for range ledgers {
-			s := open(t, url)
-			go func() { failed <- s.Migrate(t.Context()) }()
-		}
-		for range ledgers {
-			if err := <-failed; err != nil {
-				t.Error(err)
-			}
-		}
-		s := open(t, url)
-		write(t, s, batch(0, begin(t, s, 0), []event.CouponDefined{definition(0, 0, "tea")}, grant(0, 1, "tea", "ada", "", 1)))
-		if err := s.Migrate(t.Context()); err != nil { // and again, over what is there
-			t.Fatal(err)
-		}
-		if got, err := s.Grants(t.Context(), Filter{Limit: 10}); err != nil || len(got) != 1 {
-			t.Fatal(got, err)
-		}
-	})
-	t.Run("a newer schema is left alone", func(t *testing.T) {
-		s := newStore(t)
-		if _, err := s.write.Exec(t.Context(), `INSERT INTO ledger_migrations (version_id, is_applied) VALUES (99999, true)`); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	})
-	t.Run("another encoding is refused", func(t *testing.T) {
-		s := newStore(t)
-		if _, err := s.write.Exec(t.Context(), `CREATE DATABASE latin_`+databaseOf(t, s)+` ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`); err != nil {
-			t.Fatal(err)
-		}
-		config := s.migrator.Copy()
-		t.Cleanup(func() {
-			if _, err := s.write.Exec(context.Background(), `DROP DATABASE latin_`+config.Database+` WITH (FORCE)`); err != nil {
-				t.Error(err)
-			}
-		})
-		latin := open(t, strings.Replace(s.migrator.ConnString(), "/"+config.Database, "/latin_"+config.Database, 1))
-		if err := latin.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "must be UTF8") {
-			t.Fatalf("got %v", err)
-		}
-	})
-}
-
-func databaseOf(t testing.TB, s *Store) (name string) {
-	t.Helper()
-	if err := s.write.QueryRow(t.Context(), `SELECT current_database()`).Scan(&name); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
 
 func TestWrite(t *testing.T) {
 	checkLeaks(t)
@@ -101,7 +42,7 @@ func TestWrite(t *testing.T) {
 		t.Fatalf("got %+v, %v", c, err)
 	}
 	c.Definitions[0].Source = d.Source
-	if c.Definitions[0] != d || !slices.Equal(c.Windows, []Window{{"", 2, grants[0].RequestedAt, grants[1].RequestedAt}}) {
+	if c.Definitions[0] != d || !slices.Equal(c.Windows, []Window{{Granted: 2, First: grants[0].RequestedAt, Last: grants[1].RequestedAt}}) {
 		t.Errorf("got %+v", c)
 	}
 }

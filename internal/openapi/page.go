@@ -1,4 +1,4 @@
-package gateway
+package openapi
 
 import (
 	"bytes"
@@ -9,38 +9,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"net/http"
 	"slices"
 	"strings"
-	"sync"
 )
 
-// The page is made from openapi.json alone, once, and needs nothing from elsewhere.
+// The page is made from the document alone, and needs nothing from elsewhere.
 var (
-	//go:embed docs.html
-	docsTemplate string
-	//go:embed docs.css
-	docsStyle string
+	//go:embed page.html
+	pageTemplate string
+	//go:embed page.css
+	pageStyle string
 )
 
-// docsPage is the page and the policy that lets a browser take its style and nothing else.
-var docsPage = sync.OnceValues(func() (page []byte, policy string) {
-	page, err := renderDocs(openAPI)
-	if err != nil {
-		panic(err) // of files in this program; a test renders them
-	}
-	hash := sha256.Sum256([]byte(docsStyle))
-	return page, "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+// pagePolicy lets a browser take the page's style and nothing else.
+func pagePolicy() string {
+	hash := sha256.Sum256([]byte(pageStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-})
-
-func (s *Service) getDocs(w http.ResponseWriter, _ *http.Request) error {
-	page, policy := docsPage()
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
-	_, _ = w.Write(page) // the reader has gone: nobody is left to be told
-	return nil
 }
 
 // apiDocument is what the page shows of an OpenAPI document whose references are resolved.
@@ -90,17 +75,17 @@ type apiContent struct {
 	Examples map[string]struct{ Value any }
 }
 
-func renderDocs(source []byte) ([]byte, error) {
+func render(source []byte) ([]byte, error) {
 	doc, err := readDocument(source)
 	if err != nil {
 		return nil, fmt.Errorf("openapi.json: %w", err)
 	}
-	page, err := template.New("docs").Funcs(template.FuncMap{"example": exampleText, "who": whoMay, "join": strings.Join}).Parse(docsTemplate)
+	page, err := template.New("page").Funcs(template.FuncMap{"example": exampleText, "who": whoMay, "join": strings.Join}).Parse(pageTemplate)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = page.Execute(&b, map[string]any{"Doc": doc, "Style": template.CSS(docsStyle)})
+	err = page.Execute(&b, map[string]any{"Doc": doc, "Style": template.CSS(pageStyle)})
 	return b.Bytes(), err
 }
 

@@ -1,0 +1,422 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/firstcome/firstcome/internal/fcfs"
+	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/services/ledger/internal/postgres"
+	"github.com/firstcome/firstcome/services/ledger/posting"
+)
+
+func TestMain(m *testing.M) { coupontest.Main(m) }
+
+var (
+	noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	days = func(n int) time.Time { return noon.AddDate(0, 0, n) }
+)
+
+// world is a ledger with tea, closed at noon; day, in Seoul, with two days; ever, which never closes; and milk in another
+// partition, which closed too and in which nothing has happened since.
+type world struct {
+	t     *testing.T
+	url   string
+	dir   string
+	store *postgres.Store
+	at    map[int32]posting.Place
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	url := coupontest.Start(t, coupontest.Postgres).DatabaseFrom(t, "ledger", func(ctx context.Context, url string) error {
+		s, err := postgres.New(url)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return s.Migrate(ctx)
+	})
+	w := &world{t: t, url: url, dir: filepath.Join(t.TempDir(), "archive"), at: map[int32]posting.Place{}}
+	var err error
+	if w.store, err = postgres.New(url); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.store.Close)
+	once := event.CouponDefined{CouponID: "tea", Limit: 1000, Window: event.WindowNone, TimeZone: "UTC", ClosesAt: noon.Add(time.Second), Rules: 1}
+	w.write(0, w.define(once, 0, 0))
+	w.write(0, w.grants("tea", "", 0, 1, 50, 0)...)
+	w.write(0, w.define(event.CouponDefined{CouponID: "day", Limit: 1000, Window: event.WindowDaily, TimeZone: "Asia/Seoul", Rules: 1}, 100, 0))
+	w.write(0, w.grants("day", "2026-11-22", 0, 101, 7, 0)...)
+	w.write(0, w.define(event.CouponDefined{CouponID: "ever", Limit: 1000, Window: event.WindowNone, TimeZone: "UTC", Rules: 1}, 200, 40))
+	w.write(0, w.grants("day", "2027-01-01", 0, 201, 3, 40)...)
+	w.write(0, w.grants("ever", "", 0, 301, 2, 40)...)
+	once.CouponID = "milk"
+	w.write(1, w.define(once, 0, 0))
+	w.write(1, w.grants("milk", "", 1, 1, 2, 0)...)
+	return w
+}
+
+func (w *world) define(d event.CouponDefined, offset int64, day int) any {
+	d.RequestedAt, d.LogTime, d.Source = days(day), days(day), &event.Source{Offset: offset}
+	return d
+}
+
+func (w *world) grants(coupon, window string, partition int32, offset, n int64, day int) (all []any) {
+	for i := range n {
+		s := event.Source{Partition: partition, Offset: offset + i}
+		all = append(all, event.CouponGranted{
+			GrantID: fcfs.GrantID(event.TopicRequests, fcfs.Source(s)), CouponID: coupon, UserID: fmt.Sprintf("<ü> \"%d\" \u2028", i), Window: window, Sequence: i + 1, Limit: 1000,
+			RequestedAt: days(day).Add(time.Duration(i) * time.Millisecond), LogTime: days(day).Add(time.Duration(i) * time.Millisecond), Source: s,
+		})
+	}
+	return all
+}
+
+// write posts facts as a ledger does.
+func (w *world) write(partition int32, facts ...any) {
+	w.t.Helper()
+	from, err := w.store.Begin(w.t.Context(), partition)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b := posting.Batch{Partition: partition, From: from, To: posting.Place{Next: from.Next + int64(len(facts))}}
+	for _, f := range facts {
+		switch f := f.(type) {
+		case event.CouponDefined:
+			f.Source.Partition = partition
+			b.Definitions, b.To.HighestSource = append(b.Definitions, f), f.Source.Offset
+		case event.CouponGranted:
+			b.Grants, b.To.HighestSource = append(b.Grants, f), f.Source.Offset
+		}
+	}
+	if err := w.store.Write(w.t.Context(), b, func(context.Context, posting.Refused) error { return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) open() *Archive {
+	w.t.Helper()
+	a, err := Open(w.t.Context(), w.url, w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+// run archives all that is retired and older; it gives what it said of each, and the first error.
+func (w *world) run(a *Archive, olderThan time.Duration) (done []Archived, err error) {
+	defer a.Close()
+	windows, err := a.Windows(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, window := range windows {
+		if window.Age() < olderThan {
+			continue
+		}
+		got, err := a.Do(w.t.Context(), window, nil)
+		if err != nil {
+			return done, err
+		}
+		done = append(done, got)
+	}
+	return done, nil
+}
+
+func (w *world) rows(coupon, window string) []event.CouponGranted {
+	w.t.Helper()
+	rows, err := w.store.Grants(w.t.Context(), postgres.Filter{CouponID: &coupon, Window: &window, Limit: 1000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return rows
+}
+
+func (w *world) window(coupon, window string) postgres.Window {
+	w.t.Helper()
+	c, err := w.store.Coupon(w.t.Context(), coupon)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, found := range c.Windows {
+		if found.Window == window {
+			return found
+		}
+	}
+	w.t.Fatalf("no window %q of %s", window, coupon)
+	return postgres.Window{}
+}
+
+// unpacked reads a file with nothing but the standard library, as a stranger would.
+func unpacked(t *testing.T, path string) (lines []string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	packed, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scanner := bufio.NewScanner(packed)
+	for scanner.Scan() {
+		lines = append(lines, scanner.Text())
+	}
+	if scanner.Err() != nil {
+		t.Fatal(scanner.Err())
+	}
+	return lines
+}
+
+// What is archived is in its file, line by line as the journal has it, with a manifest that says so; it is no longer in
+// Postgres, which says where it is. Nothing else is touched.
+func TestArchive(t *testing.T) {
+	w := newWorld(t)
+	before := w.rows("tea", "")
+	done, err := w.run(w.open(), 30*24*time.Hour)
+	if err != nil || len(done) != 2 || done[0].CouponID != "day" || done[0].Window != "2026-11-22" || done[0].Grants != 7 || done[1].CouponID != "tea" || done[1].Again {
+		t.Fatalf("archived %+v, %v", done, err)
+	}
+	if got := []int{len(w.rows("tea", "")), len(w.rows("day", "2026-11-22")), len(w.rows("day", "2027-01-01")), len(w.rows("ever", "")), len(w.rows("milk", ""))}; !slices.Equal(got, []int{0, 0, 3, 2, 2}) {
+		t.Errorf("rows are left: %v", got)
+	}
+	tea := w.window("tea", "")
+	if tea.Granted != 50 || tea.File != done[1].File || !tea.First.Equal(before[0].RequestedAt) || w.window("milk", "").File != "" {
+		t.Errorf("the summary has %+v", tea)
+	}
+	text, err := os.ReadFile(filepath.Join(w.dir, strings.TrimSuffix(tea.File, grantsSuffix)+manifestSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil || m.Grants != 50 || m.File != tea.File || len(m.Definitions) != 1 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	lines := unpacked(t, filepath.Join(w.dir, m.File))
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n") + "\n"))
+	if m.SHA256 != hex.EncodeToString(sum[:]) || compact(t, m.First) != lines[0] || compact(t, m.Last) != lines[49] {
+		t.Errorf("the manifest says %s", text)
+	}
+	for i, g := range before {
+		m, err := g.Message(event.Meta{Source: event.JournalSource(event.TopicRequests, 0)})
+		if err != nil || lines[i] != string(m.Value) {
+			t.Fatalf("line %d is %s, and the journal has %s, %v", i, lines[i], m.Value, err)
+		}
+	}
+	for _, private := range []string{w.dir, filepath.Join(w.dir, m.File)} {
+		if info, err := os.Stat(private); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", private, info.Mode(), err)
+		}
+	}
+	if done, err := w.run(w.open(), MinAge); err != nil || len(done) != 0 {
+		t.Errorf("and again: %+v, %v", done, err)
+	}
+	w.write(1, w.define(event.CouponDefined{CouponID: "later", Limit: 1, Window: event.WindowNone, TimeZone: "UTC", Rules: 1}, 100, 2))
+	if done, err := w.run(w.open(), MinAge); err != nil || len(done) != 1 || done[0].CouponID != "milk" {
+		t.Errorf("once its partition went on: %+v, %v", done, err)
+	}
+}
+
+func compact(t *testing.T, indented []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, indented); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+var errStopped = errors.New("stopped")
+
+// At each step the process goes away. Nothing is lost: what has left Postgres is in a whole file that Postgres names. The
+// next run ends it all, and says which files were there.
+func TestArchive_StoppedAtEachStep(t *testing.T) {
+	for stop := 1; ; stop++ {
+		w := newWorld(t)
+		a, steps, step := w.open(), 0, ""
+		a.step = func(name string) error {
+			if steps++; steps == stop {
+				step = name
+				return errStopped
+			}
+			return nil
+		}
+		done, err := w.run(a, MinAge)
+		if err == nil {
+			if stop != 9 {
+				t.Errorf("%d steps, want 4 for each of 2 windows", stop-1)
+			}
+			return
+		}
+		name := fmt.Sprintf("step %d, %s", stop, step)
+		if !errors.Is(err, errStopped) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		w.nothingLost(name)
+		again, err := w.run(w.open(), MinAge)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		w.nothingLost(name)
+		left := 2 - len(done)
+		if step == "dropped" {
+			left--
+		}
+		if len(again) != left || left > 0 && again[0].Again != (step == "renamed" || step == "kept") {
+			t.Errorf("%s: after %d archived, the next run did %+v", name, len(done), again)
+		}
+		files, err := os.ReadDir(w.dir)
+		if err != nil || len(files) != 4 {
+			t.Errorf("%s: %v, %v", name, files, err)
+		}
+	}
+}
+
+func (w *world) nothingLost(name string) {
+	w.t.Helper()
+	for _, c := range []struct {
+		coupon, window string
+		granted        int
+	}{{"tea", "", 50}, {"day", "2026-11-22", 7}, {"day", "2027-01-01", 3}} {
+		got := w.window(c.coupon, c.window)
+		rows := len(w.rows(c.coupon, c.window))
+		if got.File != "" && rows == 0 {
+			rows = len(unpacked(w.t, filepath.Join(w.dir, got.File)))
+		}
+		if rows != c.granted || int(got.Granted) != c.granted {
+			w.t.Errorf("%s: %s %s has %d grants, and the summary says %+v", name, c.coupon, c.window, rows, got)
+		}
+	}
+}
+
+// What is not as it must be is not dropped.
+func TestArchive_Refuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(*world)
+		step   func(w *world, step string) error
+		says   string
+	}{
+		"a row is gone":                      {before: func(w *world) { w.exec(`DELETE FROM grants WHERE coupon_id = 'tea' AND sequence = 50`) }, says: "coupon_windows says 50"},
+		"a row that no journal can have":     {before: func(w *world) { w.exec(`UPDATE grants SET "limit" = 1 WHERE coupon_id = 'tea' AND sequence = 50`) }, says: "is no grant"},
+		"sequences with a hole":              {before: func(w *world) { w.exec(`UPDATE grants SET sequence = 60 WHERE coupon_id = 'tea' AND sequence = 50`) }, says: "line 50 is"},
+		"a row changes after it was read":    {step: at("kept", func(w *world) { w.exec(`UPDATE grants SET user_id = 'eve' WHERE coupon_id = 'tea' AND sequence = 7`) }), says: "are not those that were exported"},
+		"a row comes after they were read":   {step: at("kept", func(w *world) { w.write(0, w.grants("tea", "", 0, 400, 51, 40)[50]) }), says: "are not those that were exported"},
+		"the file is damaged on its way":     {step: at("exported", func(w *world) { w.damage("tea.part") }), says: "reading"},
+		"the disk has lost half of the file": {step: at("exported", func(w *world) { w.cut("tea.part") }), says: "reading"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if c.before != nil {
+				c.before(w)
+			}
+			a := w.open()
+			defer a.Close()
+			windows, err := a.Windows(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.step != nil {
+				a.step = func(step string) error { return c.step(w, step) }
+			}
+			tea := windows[slices.IndexFunc(windows, func(w Window) bool { return w.CouponID == "tea" })]
+			before := len(w.rows("tea", ""))
+			_, err = a.Do(t.Context(), tea, nil)
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v", err)
+			}
+			if after := len(w.rows("tea", "")); after < before || w.window("tea", "").File != "" {
+				t.Errorf("%d rows of %d, and %+v", after, before, w.window("tea", ""))
+			}
+		})
+	}
+	t.Run("not retired", func(t *testing.T) {
+		w := newWorld(t)
+		a := w.open()
+		defer a.Close()
+		windows, err := a.Windows(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, window := range windows {
+			if _, err := a.Do(t.Context(), window, nil); (err == nil) != (window.Age() >= MinAge) {
+				t.Errorf("%+v: %v", window, err)
+			}
+		}
+	})
+	t.Run("two at once", func(t *testing.T) {
+		w := newWorld(t)
+		first := w.open()
+		if _, err := Open(t.Context(), w.url, w.dir); !errors.Is(err, postgres.ErrArchiving) {
+			t.Errorf("the second: %v", err)
+		}
+		first.Close()
+		w.open().Close()
+	})
+	t.Run("an older schema", func(t *testing.T) {
+		w := newWorld(t)
+		w.exec(`DROP TABLE archived`)
+		if _, err := Open(t.Context(), w.url, w.dir); !errors.Is(err, postgres.ErrTooOld) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func at(want string, do func(*world)) func(*world, string) error {
+	return func(w *world, step string) error {
+		if step == want {
+			do(w)
+		}
+		return nil
+	}
+}
+
+func (w *world) exec(sql string) {
+	w.t.Helper()
+	conn, err := pgx.Connect(w.t.Context(), w.url)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close(w.t.Context())
+	if tag, err := conn.Exec(w.t.Context(), sql); err != nil || !strings.HasPrefix(sql, "DROP") && tag.RowsAffected() != 1 {
+		w.t.Fatal(tag, err)
+	}
+}
+
+func (w *world) damage(name string) {
+	w.change(name, func(b []byte) []byte {
+		b[len(b)/2] ^= 1
+		return b
+	})
+}
+
+func (w *world) cut(name string) { w.change(name, func(b []byte) []byte { return b[:len(b)/2] }) }
+
+func (w *world) change(name string, how func([]byte) []byte) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, how(b), 0o600)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
