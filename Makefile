@@ -2,6 +2,8 @@
 # `make help` prints the lines with a double hash.
 export CGO_ENABLED ?= 0
 MODULES := internal pkg pkg/coupontest services/gateway services/issuer services/ledger cli test
+# Neighbours' programs: modules outside the workspace, as theirs are.
+EXAMPLES := examples/downstream examples/integration
 FIRSTCOME := bin/firstcome
 
 .DEFAULT_GOAL := help
@@ -43,13 +45,14 @@ $(FIRSTCOME): FORCE
 	@go build -o $@ ./cli/cmd/firstcome
 
 lint: ## gofmt, vet, staticcheck
-	@out=$$(gofmt -l $(MODULES)); [ -z "$$out" ] || { echo "gofmt -w needed:"; echo "$$out"; exit 1; }
+	@out=$$(gofmt -l $(MODULES) $(EXAMPLES)); [ -z "$$out" ] || { echo "gofmt -w needed:"; echo "$$out"; exit 1; }
 	go vet -tags chaos,interop work
 	GOBIN=$(CURDIR)/bin GOWORK=off go -C tools install tool
 	bin/staticcheck -tags chaos,interop $(MODULES:%=./%/...)
+	@for m in $(EXAMPLES); do (cd $$m && GOWORK=off $(CURDIR)/bin/staticcheck ./...) || exit 1; done
 
 tidy: ## every module alone: go mod tidy changes nothing, and it builds without the workspace
-	@for m in $(MODULES); do echo "$$m"; (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
+	@for m in $(MODULES) $(EXAMPLES); do echo "$$m"; (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build ./... && GOWORK=off go vet ./...) || exit 1; done
 
 race: ## all tests under the race detector, on embedded servers (needs gcc)
 	CGO_ENABLED=1 COUPONTEST_SERVERS=embedded go test -race -short -count=1 -p 2 $(TESTFLAGS) work
