@@ -19,7 +19,7 @@ import (
 )
 
 // built makes the command from the sources beside this module, unless one is named.
-func built(t *testing.T) {
+func built(t testing.TB) {
 	t.Helper()
 	if os.Getenv("FIRSTCOME_BIN") != "" {
 		return
