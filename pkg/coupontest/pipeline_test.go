@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firstcome/firstcome/pkg/consumer/consumertest"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
@@ -181,4 +182,34 @@ func TestPipeline_Ended(t *testing.T) {
 	if said := failure(t, func(tb testing.TB) { s.Pipeline(tb) }); !strings.Contains(said, "ended: exit status 1") {
 		t.Errorf("said %q", said)
 	}
+}
+
+// A former owner's late batch stands in the journal twice, and among the grants once.
+func TestGrants_WithoutDuplicates(t *testing.T) {
+	s := coupontest.Start(t, coupontest.Kafka)
+	s.CreateTopics(t, 1)
+	journal, err := producer.New(producer.Config{Client: s.Kafka(t), Topic: s.TopicPrefix + event.TopicGrants})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer journal.Close(t.Context())
+	var log consumertest.Log
+	log.Define("tea", 2)
+	log.Grant("tea", "ada")
+	log.Grant("cake", "ada")
+	log.Repeat(2)
+	log.Grant("tea", "bob")
+	written, err := log.Fetch(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range written.Records {
+		if _, err := journal.PublishTo(t.Context(), 0, event.Message{Key: r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(written.Records) != 6 {
+		t.Fatalf("wrote %d records", len(written.Records))
+	}
+	coupontest.RequireExactly(t, s.Grants(t, "tea"), "tea", 2)
 }
