@@ -142,9 +142,15 @@ func postgresContainer(ctx context.Context, s *set, _ string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := tcpostgres.Run(ctx, postgresImage, labels, tcpostgres.BasicWaitStrategies(),
+	options := []testcontainers.ContainerCustomizer{
+		labels, tcpostgres.BasicWaitStrategies(),
 		tcpostgres.WithDatabase("firstcome"), tcpostgres.WithUsername("firstcome"), tcpostgres.WithPassword("firstcome"),
-		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "max_connections=200"))
+		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "max_connections=200", "-c", "max_wal_size=256MB"),
+	}
+	if !s.alone { // one that may be killed needs its data afterwards; in memory a test's database is there in a third of the time
+		options = append(options, testcontainers.WithTmpfs(map[string]string{"/var/lib/postgresql/data": "rw"}))
+	}
+	c, err := tcpostgres.Run(ctx, postgresImage, options...)
 	if err != nil {
 		return nil, failed(ctx, c, err)
 	}

@@ -1,6 +1,8 @@
 package coupontest_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +139,27 @@ func TestRequireLogOrder(t *testing.T) {
 				t.Errorf("said\n%s\nwant\n%s", said, c.want)
 			}
 		})
+	}
+}
+
+// What docs/testing.md shows of failures is what they say.
+func TestRequire_AsOnThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &history{t: t}
+	h.defined(limit(3)).asked("ada", "bob", "carl", "dora", "eve")
+	grants := []event.CouponGranted{grant("bob", 1, 2), grant("ada", 2, 1), grant("eve", 3, 5)}
+	for _, said := range []string{
+		failure(t, func(tb testing.TB) { coupontest.RequireLogOrder(tb, grants, "tea", h.log) }),
+		failure(t, func(tb testing.TB) {
+			coupontest.RequireExactly(tb, append(grants, grant("ada", 5, 7), grant("frank", 3, 8)), "tea", 5)
+		}),
+		failure(t, func(tb testing.TB) { coupontest.RequireGranted(tb, grants, "ada", "bob", "carl") }),
+	} {
+		if said == "" || !strings.Contains(string(page), "```text\n"+said+"\n```\n") {
+			t.Errorf("docs/testing.md doesn't have\n%s", said)
+		}
 	}
 }
