@@ -48,12 +48,8 @@ func New(cfg Config) (*Client, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	mechanism, err := cfg.mechanism()
-	if err != nil {
-		return nil, fmt.Errorf("KAFKA_SASL_USERNAME: %w", err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Client{cfg: cfg, tls: secured, sasl: mechanism, cancel: cancel}
+	c := &Client{cfg: cfg, tls: secured, sasl: cfg.mechanism(), cancel: cancel}
 	c.transport = &kafka.Transport{
 		Dial:        func(ctx context.Context, _, addr string) (net.Conn, error) { return c.Dial(ctx, addr) },
 		DialTimeout: dialTimeout,

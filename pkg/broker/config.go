@@ -16,7 +16,6 @@ import (
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
-	"github.com/segmentio/kafka-go/sasl/scram"
 )
 
 // The SASL mechanisms that are understood.
@@ -151,14 +150,12 @@ func (c Config) tlsConfig() (*tls.Config, []error) {
 }
 
 // mechanism is nil where SASL is off.
-func (c Config) mechanism() (sasl.Mechanism, error) {
+func (c Config) mechanism() sasl.Mechanism {
 	switch c.SASLMechanism {
 	case Plain:
-		return plain.Mechanism{Username: c.SASLUsername, Password: c.SASLPassword}, nil
-	case ScramSHA256:
-		return scram.Mechanism(scram.SHA256, c.SASLUsername, c.SASLPassword)
-	case ScramSHA512:
-		return scram.Mechanism(scram.SHA512, c.SASLUsername, c.SASLPassword)
+		return plain.Mechanism{Username: c.SASLUsername, Password: c.SASLPassword}
+	case ScramSHA256, ScramSHA512:
+		return newScram(c.SASLMechanism, c.SASLUsername, c.SASLPassword)
 	}
-	return nil, nil
+	return nil
 }

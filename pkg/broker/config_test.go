@@ -117,7 +117,7 @@ func TestRetriable(t *testing.T) {
 	no := []error{
 		nil, errors.New("any"), context.Canceled, kafka.TopicAuthorizationFailed, kafka.SASLAuthenticationFailed,
 		kafka.OffsetOutOfRange, kafka.MessageSizeTooLarge, kafka.IllegalGeneration, kafka.UnknownMemberId, kafka.InvalidTopic,
-		&net.OpError{Op: "dial", Err: context.Canceled},
+		&net.OpError{Op: "dial", Err: context.Canceled}, &net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")},
 	}
 	for _, err := range yes {
 		if !Retriable(fmt.Errorf("wrapped: %w", err)) {

@@ -29,7 +29,14 @@ func Retriable(err error) bool {
 		}
 	}
 	var network net.Error
-	return errors.As(err, &network) && !errors.Is(err, context.Canceled)
+	return errors.As(err, &network) && !errors.Is(err, context.Canceled) && !turnedAway(err)
+}
+
+// turnedAway tells a TLS alert of the broker (it wants another certificate, or
+// one at all) from a network that is in trouble: the same type is both.
+func turnedAway(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 var retriable = []error{

@@ -58,8 +58,8 @@ func (c *Config) check(h Handler) error {
 	problems := c.Retry.problems(c.DeadLetters != nil)
 	if c.Client == nil {
 		problems = append(problems, errors.New("Client: missing"))
-	} else if c.Topic == "" {
-		c.Topic = c.Client.Config().Topic(event.TopicGrants)
+	} else {
+		problems = append(problems, c.topicProblems(c.Client.Config())...)
 	}
 	if h == nil {
 		problems = append(problems, errors.New("the handler is nil"))
@@ -72,6 +72,22 @@ func (c *Config) check(h Handler) error {
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("consumer.Config: %w", errors.Join(problems...))
+	}
+	return nil
+}
+
+// topicProblems keeps dead letters out of topics whose readers would stumble
+// over them: the requests log is where a producer publishes by default.
+func (c *Config) topicProblems(of broker.Config) []error {
+	journal, requests := of.Topic(event.TopicGrants), of.Topic(event.TopicRequests)
+	if c.Topic == "" {
+		c.Topic = journal
+	}
+	if c.DeadLetters == nil {
+		return nil
+	}
+	if topic := c.DeadLetters.Topic(); topic == c.Topic || topic == journal || topic == requests {
+		return []error{fmt.Errorf("DeadLetters: topic %s is not for them; give their producer a topic of its own", topic)}
 	}
 	return nil
 }

@@ -12,68 +12,10 @@ import (
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
+	"github.com/firstcome/firstcome/pkg/consumer/consumertest"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
 )
-
-// memory is a Log in memory. At its end it ends the test's context, as nothing
-// more will come.
-type memory struct {
-	records   []event.Record
-	start     int64
-	committed *broker.Offset
-	groupless bool
-	refused   error // of the next commit
-	ended     context.CancelFunc
-}
-
-func (m *memory) Fetch(ctx context.Context, offset int64) (consumer.Fetched, error) {
-	got := consumer.Fetched{Start: m.start, End: int64(len(m.records)), Next: offset}
-	switch {
-	case ctx.Err() != nil:
-		return got, ctx.Err()
-	case offset < m.start || offset > got.End:
-		return got, &consumer.OutOfRangeError{Asked: offset, Start: m.start, End: got.End}
-	case offset == got.End:
-		m.ended()
-		return got, nil
-	}
-	got.Next = min(offset+2, got.End) // small pieces
-	got.Records = slices.Clone(m.records[offset:got.Next])
-	return got, nil
-}
-
-func (m *memory) Bounds(context.Context) (start, end int64, err error) {
-	return m.start, int64(len(m.records)), nil
-}
-
-func (m *memory) OffsetAt(_ context.Context, t time.Time) (int64, error) {
-	for _, r := range m.records {
-		if !r.Time.Before(t) {
-			return r.Offset, nil
-		}
-	}
-	return int64(len(m.records)), nil
-}
-
-func (m *memory) Committed(context.Context) (broker.Offset, bool, error) {
-	if m.groupless {
-		return broker.Offset{}, false, consumer.ErrNoGroup
-	}
-	if m.committed == nil {
-		return broker.Offset{}, false, nil
-	}
-	return *m.committed, true, nil
-}
-
-func (m *memory) Commit(_ context.Context, offset int64, metadata string) error {
-	if err := m.refused; err != nil {
-		m.refused = nil
-		return err
-	}
-	m.committed = &broker.Offset{Offset: offset, Metadata: metadata}
-	return nil
-}
 
 // clerk writes down what it is told, and fails as handle says.
 type clerk struct {
@@ -117,6 +59,13 @@ func (m *mailbox) PublishTo(_ context.Context, partition int32, messages ...even
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
+func (m *mailbox) records() (records []event.Record) {
+	for _, l := range m.letters {
+		records = append(records, event.Record{Value: l.Value})
+	}
+	return records
+}
+
 // journal is a partition 3 of the journal: a letter stands for a record, "!"
 // for one that could not be read.
 func journal(letters string) (records []event.Record) {
@@ -133,14 +82,41 @@ func journal(letters string) (records []event.Record) {
 	return records
 }
 
-// run consumes a log to its end.
-func run(t *testing.T, m *memory, h consumer.Handler, letters consumer.DeadLetters) error {
+// logOf is a partition 3 that holds these records, fetched in small pieces.
+func logOf(records string) *consumertest.Log {
+	l := &consumertest.Log{Partition: 3, Piece: 2}
+	l.Append(journal(records)...)
+	return l
+}
+
+// drain consumes a log to its end.
+func drain(t *testing.T, l *consumertest.Log, h consumer.Handler, change ...func(*consumer.PartitionConfig)) error {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	m.ended = cancel
-	cfg := consumer.PartitionConfig{Partition: 3, Log: slog.New(slog.DiscardHandler), DeadLetters: letters}
-	return consumer.RunPartition(ctx, cfg, m, h)
+	cfg := quietly()
+	for _, c := range change {
+		c(&cfg)
+	}
+	return consumertest.Drain(t.Context(), cfg, l, h)
+}
+
+func quietly() consumer.PartitionConfig {
+	return consumer.PartitionConfig{Partition: 3, Log: slog.New(slog.DiscardHandler)}
+}
+
+func to(box *mailbox) func(*consumer.PartitionConfig) {
+	return func(c *consumer.PartitionConfig) {
+		if box != nil {
+			c.DeadLetters = box
+		}
+	}
+}
+
+// leaves holds what the group has committed.
+func leaves(t *testing.T, l *consumertest.Log, want broker.Offset) {
+	t.Helper()
+	if have, found, err := l.Committed(t.Context()); have != want || !found || err != nil {
+		t.Errorf("the group is at %v, not %v", have, want)
+	}
 }
 
 func TestRunPartition(t *testing.T) {
@@ -158,37 +134,37 @@ func TestRunPartition(t *testing.T) {
 		err       error
 	}{
 		{"from the log's start", consumer.FromGroup(), nil, "abc", nil, nil,
-			"assigned 3,a,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,a,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the group", consumer.FromGroup(), &broker.Offset{Offset: 1, Metadata: "source=10"}, "abc", nil, nil,
-			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the handler's own place", consumer.From(2, 10), &broker.Offset{Offset: 1}, "abc", nil, nil,
-			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the beginning, whatever the group has", consumer.FromBeginning(), &broker.Offset{Offset: 1, Metadata: "source=10"}, "abc", nil, nil,
-			"assigned 3,a,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,a,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the end", consumer.FromEnd(), &broker.Offset{Offset: 1, Metadata: "source=0"}, "abc", nil, nil,
-			"assigned 3,revoked 3", "", broker.Offset{Offset: 3}, context.Canceled},
+			"assigned 3,revoked 3", "", broker.Offset{Offset: 3}, nil},
 		{"from a time", consumer.FromTime(noon.Add(61 * time.Second)), nil, "abc", nil, nil,
-			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from a time that is still to come", consumer.FromTime(noon.Add(time.Hour)), nil, "abc", nil, nil,
-			"assigned 3,revoked 3", "", broker.Offset{Offset: 3}, context.Canceled},
+			"assigned 3,revoked 3", "", broker.Offset{Offset: 3}, nil},
 		{"from the group, or the end", consumer.FromGroupOr(consumer.FromEnd()), &broker.Offset{Offset: 1, Metadata: "source=0"}, "abc", nil, nil,
-			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the group, or an own place", consumer.FromGroupOr(consumer.From(1, 0)), nil, "abc", nil, nil,
-			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the group, or from the group", consumer.FromGroupOr(consumer.FromGroup()), nil, "ab", nil, nil,
-			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, context.Canceled},
+			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, nil},
 		{"an error: the same batch again", consumer.FromGroup(), nil, "ab", nil, []error{again},
-			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, context.Canceled},
+			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, nil},
 		{"begin again", consumer.FromGroup(), nil, "ab", nil, []error{consumer.ErrReassign},
-			"assigned 3,revoked 3,assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, context.Canceled},
+			"assigned 3,revoked 3,assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, nil},
 		{"join again", consumer.FromGroup(), nil, "abcd", nil, []error{nil, consumer.ErrRejoin},
 			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, consumer.ErrRejoin},
 		{"unreadable, with dead letters", consumer.FromGroup(), nil, "a!c", &mailbox{refuses: 1}, nil,
-			"assigned 3,a,c,revoked 3", "!", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,a,c,revoked 3", "!", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"unreadable, without", consumer.FromGroup(), nil, "a!c", nil, nil,
-			"assigned 3,a,!,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, context.Canceled},
+			"assigned 3,a,!,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"rejected", consumer.FromGroup(), nil, "ab", &mailbox{}, []error{&consumer.RejectError{Offset: 0, Reason: event.ReasonInvalid}},
-			"assigned 3,b,revoked 3", "a", broker.Offset{Offset: 2, Metadata: "source=10"}, context.Canceled},
+			"assigned 3,b,revoked 3", "a", broker.Offset{Offset: 2, Metadata: "source=10"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // an error waits before it tries again
@@ -198,23 +174,18 @@ func TestRunPartition(t *testing.T) {
 				}
 				return err
 			}}
-			m := &memory{records: journal(c.records), committed: c.committed}
-			var letters consumer.DeadLetters
-			if c.letters != nil {
-				letters = c.letters
+			l := logOf(c.records)
+			if c.committed != nil {
+				_ = l.Commit(t.Context(), c.committed.Offset, c.committed.Metadata)
 			}
-			err := run(t, m, h, letters)
+			err := drain(t, l, h, to(c.letters))
 			if told := strings.Join(h.told, ","); told != c.told || !errors.Is(err, c.err) {
 				t.Errorf("told %s, not %s; returned %v", told, c.told, err)
 			}
-			if m.committed == nil || *m.committed != c.leaves {
-				t.Errorf("the group is at %v, not %v", m.committed, c.leaves)
-			}
+			leaves(t, l, c.leaves)
 			var buried string
 			if c.letters != nil {
-				for _, l := range c.letters.letters {
-					buried += string(l.Value)
-				}
+				buried = letters(c.letters.records())
 			}
 			if buried != c.buried {
 				t.Errorf("buried %q, not %q", buried, c.buried)
@@ -225,41 +196,62 @@ func TestRunPartition(t *testing.T) {
 
 // A group that begins at the end has begun there, whatever happens before its first record.
 func TestRunPartition_aGroupBeginsOnce(t *testing.T) {
-	m := &memory{records: journal("ab"), refused: errors.New("the group is away")}
+	l := logOf("ab")
 	h := &clerk{start: consumer.FromGroupOr(consumer.FromEnd())}
-	if err := run(t, m, h, nil); err == nil || !strings.Contains(err.Error(), "the group is away") {
+	l.Refuse(errors.New("the group is away"))
+	if err := drain(t, l, h); err == nil || !strings.Contains(err.Error(), "the group is away") {
 		t.Fatalf("it goes on without having begun: %v", err)
 	}
-	if err := run(t, m, h, nil); !errors.Is(err, context.Canceled) || *m.committed != (broker.Offset{Offset: 2}) {
-		t.Fatalf("returned %v, the group is at %v", err, m.committed)
-	}
-	m.records = journal("abcd")
+	l.Refuse(nil)
+	ctx, crash := context.WithCancel(t.Context())
+	crash()
+	_ = consumer.RunPartition(ctx, quietly(), l, h)
+	leaves(t, l, broker.Offset{Offset: 2})
+	l.Append(journal("abcd")[2:]...)
 	h.told = nil
-	if err := run(t, m, h, nil); !errors.Is(err, context.Canceled) || !slices.Equal(h.told, []string{"assigned 3", "c", "d", "revoked 3"}) {
+	if err := drain(t, l, h); err != nil || strings.Join(h.told, ",") != "assigned 3,c,d,revoked 3" {
 		t.Errorf("returned %v, told %v", err, h.told)
 	}
 }
 
 func TestRunPartition_withoutAGroup(t *testing.T) {
 	for _, start := range []consumer.Start{consumer.From(1, 0), consumer.FromTime(noon.Add(time.Minute))} {
-		h := &clerk{start: start}
-		if err := run(t, &memory{records: journal("abc"), groupless: true}, h, nil); !errors.Is(err, context.Canceled) || strings.Join(h.told, ",") != "assigned 3,b,c,revoked 3" {
+		h, l := &clerk{start: start}, logOf("abc")
+		l.NoGroup = true
+		if err := drain(t, l, h); err != nil || strings.Join(h.told, ",") != "assigned 3,b,c,revoked 3" {
 			t.Errorf("returned %v, told %v", err, h.told)
 		}
 	}
 	for _, start := range []consumer.Start{consumer.FromGroup(), consumer.FromGroupOr(consumer.FromEnd())} {
-		h := &clerk{start: start}
-		if err := run(t, &memory{records: journal("abc"), groupless: true}, h, nil); !errors.Is(err, consumer.ErrNoGroup) || strings.Join(h.told, ",") != "assigned 3,revoked 3" {
+		h, l := &clerk{start: start}, logOf("abc")
+		l.NoGroup = true
+		if err := drain(t, l, h); !errors.Is(err, consumer.ErrNoGroup) || strings.Join(h.told, ",") != "assigned 3,revoked 3" {
 			t.Errorf("returned %v, told %v", err, h.told)
 		}
 	}
 }
 
+// What is below the log's start, or beyond its end, is never skipped.
 func TestRunPartition_OutOfRange(t *testing.T) {
-	h := &clerk{start: consumer.From(9, 4)}
-	var out *consumer.OutOfRangeError
-	err := run(t, &memory{records: journal("abc")}, h, nil)
-	if !errors.As(err, &out) || out.Asked != 9 || !slices.Equal(h.told, []string{"assigned 3", "revoked 3"}) {
+	for _, asked := range []int64{0, 9} {
+		h, l := &clerk{start: consumer.From(asked, 4)}, logOf("abc")
+		l.Truncate(1)
+		var out *consumer.OutOfRangeError
+		if err := drain(t, l, h); !errors.As(err, &out) || out.Asked != asked || !slices.Equal(h.told, []string{"assigned 3", "revoked 3"}) {
+			t.Errorf("returned %v, told %v", err, h.told)
+		}
+	}
+}
+
+// Offsets without a record are passed over, at the end too.
+func TestRunPartition_gaps(t *testing.T) {
+	l := logOf("ab")
+	l.Gap(3)
+	l.Append(journal("xyc")[2:]...)
+	l.Gap(2)
+	h := &clerk{}
+	if err := drain(t, l, h); err != nil || strings.Join(h.told, ",") != "assigned 3,a,b,c,revoked 3" {
 		t.Errorf("returned %v, told %v", err, h.told)
 	}
+	leaves(t, l, broker.Offset{Offset: 8, Metadata: "source=20"})
 }

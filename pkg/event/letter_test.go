@@ -35,6 +35,7 @@ func TestReadDeadLetter(t *testing.T) {
 		batch  bool
 	}{
 		{name: "a record", record: claim, reason: event.ReasonWrongPartition, detail: "it belongs in partition 1"},
+		{name: "a handler gave up", record: claim, reason: event.ReasonHandlerFailed, detail: "nobody answers"},
 		{name: "no detail", record: claim, reason: event.ReasonInvalid},
 		{name: "null key and value", record: with(func(r *event.Record) { r.Key, r.Value = nil, nil }), reason: event.ReasonMalformed, detail: "null value"},
 		{name: "no headers", record: with(func(r *event.Record) { r.Headers = nil }), reason: event.ReasonNotCloudEvent, detail: "ce_specversion must be 1.0"},

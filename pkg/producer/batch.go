@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/firstcome/firstcome/pkg/internal/recordbatch"
@@ -13,6 +14,10 @@ type batch struct {
 	bytes []byte    // sealed and framed; nil: to be encoded
 	count int
 	tries int
+	took  time.Duration // of the last try
+	// failures are the tries that ended nothing, also those that no request
+	// was made for.
+	failures int
 	// damaged is how often the broker found the checksum wrong.
 	damaged int
 	// maybe tells that a try may have reached the log: from then on the batch
@@ -41,17 +46,20 @@ func (t *partition) launch(b *batch) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !b.maybe {
+		freed := 0
 		kept := b.parts[:0]
 		for _, part := range b.parts {
 			if part.call.gone {
 				b.count -= part.n
 				b.bytes = nil
+				freed += part.call.letGo()
 				continue
 			}
 			kept = append(kept, part)
 		}
 		clear(b.parts[len(kept):])
 		b.parts = kept
+		t.p.room.give(freed)
 	}
 	if len(b.parts) == 0 {
 		t.flying = nil
@@ -66,6 +74,10 @@ func (t *partition) launch(b *batch) bool {
 // failed is the moment after a try that did not end the batch. Where no try
 // can have reached the log, callers may take their records back again.
 func (t *partition) failed(b *batch, err error) {
+	t.observe(b, err)
+	t.p.complain(b.failures, fmt.Sprintf("partition %d", t.number), err)
+	b.failures++
+	b.took = 0
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lastErr = err
@@ -79,9 +91,11 @@ func (t *partition) failed(b *batch, err error) {
 
 // acknowledge ends a batch that is in the log from offset on.
 func (t *partition) acknowledge(b *batch, offset int64, at time.Time) {
+	t.observe(b, nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.flying, t.lastErr = nil, nil
+	freed := 0
 	for _, part := range b.parts {
 		c := part.call
 		for i := range part.n {
@@ -89,15 +103,24 @@ func (t *partition) acknowledge(b *batch, offset int64, at time.Time) {
 			offset++
 		}
 		c.acked += part.n
-		if !c.gone && c.acked == len(c.messages) {
-			c.finish(nil)
+		if c.acked < len(c.messages) {
+			continue
+		}
+		sends := c.then != nil
+		if !c.gone {
+			t.finish(c, nil) // the last touch: a caller of Publish may use c for another call
+		}
+		if sends {
+			freed += c.letGo()
 		}
 	}
+	t.p.room.give(freed)
 }
 
 // refuse ends a batch that is certainly not in the log; outcome is what the
 // callers get.
 func (t *partition) refuse(b *batch, outcome error) {
+	t.observe(b, outcome)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.flying = nil
@@ -112,24 +135,32 @@ func (t *partition) drop(c *call, err error) {
 		t.queue[0] = nil
 		t.queue = t.queue[1:]
 	}
+	sends := c.then != nil
 	if !c.gone {
 		c.gone = true
-		c.finish(err) // the last touch: the caller may use c for another call
+		t.finish(c, err) // the last touch: a caller of Publish may use c for another call
+	}
+	if sends {
+		t.p.room.give(c.letGo())
 	}
 }
 
 // abandon ends what is left in the queue of a closed producer.
 func (t *partition) abandon() {
+	defer t.tell()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+	if t.expiry != nil {
+		t.expiry.Stop()
+	}
 	for len(t.queue) > 0 {
 		c := t.queue[0]
-		err := ErrClosed
+		outcome := ErrClosed
 		if c.sent {
-			err = ErrUnknownOutcome
+			outcome = ErrUnknownOutcome
 		}
-		t.drop(c, err)
+		t.drop(c, t.outcome(outcome, nil))
 	}
 }
 

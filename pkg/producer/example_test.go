@@ -18,7 +18,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	requests, err := producer.New(producer.Config{Client: client, Topic: client.Config().Topic(event.TopicRequests)})
+	requests, err := producer.New(producer.Config{Client: client})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,5 +38,36 @@ func Example() {
 		log.Print("it is not in the log: ", err)
 	default:
 		fmt.Println(ack.Partition, ack.Offset, ack.AppendTime)
+	}
+}
+
+// Many claims, without waiting for each.
+func ExampleProducer_Send() {
+	client, err := broker.New(broker.Config{Brokers: []string{"localhost:9092"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	requests, err := producer.New(producer.Config{Client: client, MaxBufferedBytes: 8 << 20})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	for n := range 1_000_000 {
+		m, err := event.ClaimRequested{CouponID: "lucky-box", UserID: fmt.Sprint("user-", n)}.Message(event.Meta{Source: "/newsletter"})
+		if err != nil {
+			log.Fatal(err)
+		}
+		err = requests.Send(ctx, m, func(_ producer.Ack, err error) {
+			if err != nil {
+				log.Print("user ", n, ": ", err)
+			}
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := requests.Close(ctx); err != nil { // every claim has been told of now
+		log.Fatal(err)
 	}
 }

@@ -6,9 +6,11 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -34,36 +36,51 @@ var (
 
 const (
 	// defaultBatchBytes stays below the megabyte that brokers take by default.
-	defaultBatchBytes = 900_000
+	defaultBatchBytes    = 900_000
+	defaultBufferedBytes = 32 << 20
 	// maxRecordBytes keeps a single record from being larger than any request
 	// that a broker reads: it would close the connection without a word, for
 	// ever.
 	maxRecordBytes = 32 << 20
 )
 
-// Config says where to publish. Client and Topic are needed.
+// Config says where to publish. Client is needed.
 type Config struct {
 	Client *broker.Client
-	Topic  string // full name
+	// Topic is the full name; default: the requests log, coupon.requests with
+	// the client's prefix.
+	Topic string
 	// MaxBatchBytes bounds a request; default 900,000. A larger record goes
 	// alone. Where the broker takes less, that is found out.
 	MaxBatchBytes int
+	// MaxBufferedBytes bounds what Send has taken and what is not acknowledged
+	// yet, in memory; default 32 MiB. Besides it there is one request a
+	// partition (MaxBatchBytes), and what the callers of Publish hold.
+	MaxBufferedBytes int
 	// Timeout is how long a record is tried, as if the caller's context ended
-	// then; default: no limit but that context's.
+	// then; default: no limit but that context's, and none for Send.
 	Timeout time.Duration
-	// Observe, if set, is told of each request, from the partition's only
-	// goroutine: it must be quick.
+	// Observe, if set, is told of each try to publish, from the partition's
+	// only goroutine: it must be quick. It is what metrics are made of.
 	Observe func(Stats)
+	// Log gets what goes wrong again and again and is tried on, at most every
+	// ten seconds; nil means slog.Default().
+	Log *slog.Logger
 }
 
-// Stats is what Observe is told of a request.
+// Stats is what Observe is told of a try to publish some records of a
+// partition, before their callers are. One with Err nil comes once for each
+// record that is acknowledged, and the others are tries that failed: most are
+// followed by another one.
 type Stats struct {
 	Partition int32
 	Records   int
-	Bytes     int
-	Try       int // from 1
-	Took      time.Duration
-	Err       error // nil: acknowledged
+	Bytes     int           // of the request
+	Try       int           // from 1, above that it is a retry; 0: no request could be made at all
+	Took      time.Duration // the request
+	Oldest    time.Duration // since the oldest of the records was handed over
+	Buffered  int           // bytes of MaxBufferedBytes in use, these records' included
+	Err       error         // nil: acknowledged
 }
 
 // Ack is where a record stands.
@@ -81,8 +98,11 @@ type Producer struct {
 	ctx      context.Context // ends with the producer
 	cancel   context.CancelFunc
 	learning chan struct{} // held by who asks for the number of partitions
+	room     *room
+	closing  chan struct{} // closed once no more records are taken
 
 	mu         sync.Mutex
+	complained time.Time
 	closed     bool
 	partitions []*partition
 	workers    sync.WaitGroup
@@ -90,17 +110,25 @@ type Producer struct {
 
 // New makes a producer. It connects to nobody yet.
 func New(cfg Config) (*Producer, error) {
-	if cfg.Client == nil || cfg.Topic == "" {
-		return nil, errors.New("producer: a client and a topic are needed")
+	if cfg.Client == nil {
+		return nil, errors.New("producer: a client is needed")
 	}
+	cfg.Topic = cmp.Or(cfg.Topic, cfg.Client.Config().Topic(event.TopicRequests))
+	cfg.Log = cmp.Or(cfg.Log, slog.Default()).With("topic", cfg.Topic)
 	if cfg.MaxBatchBytes <= 0 {
 		cfg.MaxBatchBytes = defaultBatchBytes
+	}
+	if cfg.MaxBufferedBytes <= 0 {
+		cfg.MaxBufferedBytes = defaultBufferedBytes
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(Stats) {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Producer{cfg: cfg, ctx: ctx, cancel: cancel, learning: make(chan struct{}, 1)}, nil
+	return &Producer{
+		cfg: cfg, ctx: ctx, cancel: cancel,
+		learning: make(chan struct{}, 1), closing: make(chan struct{}), room: newRoom(cfg.MaxBufferedBytes),
+	}, nil
 }
 
 // Publish appends a record to the partition of its key (event.Partition) and
@@ -154,6 +182,9 @@ func (p *Producer) PublishTo(ctx context.Context, partition int32, messages ...e
 	return partitions[partition].publish(ctx, c)
 }
 
+// Topic is the full name of the topic that it publishes to.
+func (p *Producer) Topic() string { return p.cfg.Topic }
+
 // OldestUnacknowledged is for how long the oldest record of a partition has
 // been waiting for its acknowledgement, those included whose callers have
 // given up; 0 where none waits.
@@ -168,10 +199,14 @@ func (p *Producer) OldestUnacknowledged(partition int32) time.Duration {
 }
 
 // Close takes no more records and returns when all that were taken are
-// acknowledged or refused. If ctx ends before that, those never sent get
-// ErrClosed and the others ErrUnknownOutcome.
+// acknowledged or refused, and every done has been called. If ctx ends before
+// that, those never sent get ErrClosed and the others ErrUnknownOutcome: no
+// more is tried, a request that is under way may still reach the log.
 func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
+	if !p.closed {
+		close(p.closing)
+	}
 	p.closed = true
 	partitions := p.partitions
 	p.mu.Unlock()
@@ -211,7 +246,7 @@ func (p *Producer) all(ctx context.Context) ([]*partition, error) {
 	case p.learning <- struct{}{}:
 		defer func() { <-p.learning }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: asking for topic %s: %w", ErrUnavailable, p.cfg.Topic, ctx.Err())
+		return nil, fmt.Errorf("%w: asking for topic %s: %w", ErrUnavailable, p.cfg.Topic, context.Cause(ctx))
 	}
 	var retry broker.Backoff
 	for {
@@ -223,8 +258,12 @@ func (p *Producer) all(ctx context.Context) ([]*partition, error) {
 			p.learn(n)
 			continue
 		}
-		if !broker.Retriable(err) || retry.Wait(ctx) != nil {
+		p.complain(retry.Tries(), "asking for the topic", err)
+		if !broker.Retriable(err) {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if retry.Wait(ctx) != nil {
+			return nil, fmt.Errorf("%w: %w (last try: %w)", ErrUnavailable, context.Cause(ctx), err)
 		}
 	}
 }
@@ -233,7 +272,7 @@ func (p *Producer) known() ([]*partition, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, ErrClosed
+		return nil, fmt.Errorf("topic %s: %w", p.cfg.Topic, ErrClosed)
 	}
 	return p.partitions, nil
 }
@@ -249,6 +288,24 @@ func (p *Producer) learn(n int) {
 		partitions[i] = &partition{p: p, number: int32(i), wake: make(chan struct{}, 1), limit: p.cfg.MaxBatchBytes}
 	}
 	p.partitions = partitions
+}
+
+// complain logs what has failed several times and is tried on: callers without
+// a time limit would never hear of it. A leader that moved is no news.
+func (p *Producer) complain(failures int, doing string, err error) {
+	if failures < 2 || p.ctx.Err() != nil {
+		return
+	}
+	p.mu.Lock()
+	now := time.Now()
+	silent := now.Sub(p.complained) < 10*time.Second
+	if !silent {
+		p.complained = now
+	}
+	p.mu.Unlock()
+	if !silent {
+		p.cfg.Log.Warn("publishing fails, trying again", "at", doing, "error", err)
+	}
 }
 
 // start runs a partition's worker, unless the producer is closed.

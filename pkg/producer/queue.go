@@ -22,7 +22,9 @@ type call struct {
 	sent     bool // some of them may be in the log, or are
 	gone     bool // the caller has given up
 	err      error
-	done     chan struct{} // one element once the call is finished
+	done     chan struct{}    // one element once the call is finished
+	then     func(Ack, error) // of Send: is told instead
+	held     int              // bytes of the room that Send has taken
 
 	oneMessage [1]event.Message
 	oneAck     [1]Ack
@@ -43,11 +45,6 @@ func newCall(n int) *call {
 // free is for a call that nobody else knows any more.
 func (c *call) free() { *c = call{done: c.done}; calls.Put(c) }
 
-func (c *call) finish(err error) {
-	c.err = err
-	c.done <- struct{}{}
-}
-
 // finished tells whether c.done was or will be received from.
 func (c *call) finished() bool { return c.err != nil || c.acked == len(c.messages) }
 
@@ -64,6 +61,10 @@ type partition struct {
 	running bool
 	closed  bool
 	lastErr error // why the last request failed; nil when it did not
+	endings []ending
+	expiry  *time.Timer // runs while a record of Send has a Timeout
+
+	telling sync.Mutex // held while endings are told
 
 	// The worker's own.
 	limit    int // bytes of a batch
@@ -75,17 +76,8 @@ type partition struct {
 }
 
 func (t *partition) publish(ctx context.Context, c *call) ([]Ack, error) {
-	c.since = time.Now()
-	for i := range c.messages {
-		m := &c.messages[i]
-		if m.Time.IsZero() {
-			m.Time = c.since
-		}
-		n := size(m)
-		if n > maxRecordBytes {
-			return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, n)
-		}
-		c.size += n
+	if err := t.prepare(c); err != nil {
+		return nil, err
 	}
 	if err := t.enqueue(ctx, c); err != nil {
 		return nil, err
@@ -96,6 +88,46 @@ func (t *partition) publish(ctx context.Context, c *call) ([]Ack, error) {
 	case <-ctx.Done():
 		return t.giveUp(ctx, c)
 	}
+}
+
+// prepare weighs a call's messages.
+func (t *partition) prepare(c *call) error {
+	now := time.Now()
+	for i := range c.messages {
+		m := &c.messages[i]
+		if m.Time.IsZero() {
+			m.Time = now
+		}
+		n := size(m)
+		if n > maxRecordBytes {
+			return t.outcome(ErrTooLarge, fmt.Errorf("%d bytes, and no broker takes more than %d", n, maxRecordBytes))
+		}
+		c.size += n
+	}
+	return nil
+}
+
+// outcome says of which partition's records an error is.
+func (t *partition) outcome(outcome, why error) error {
+	if why == nil {
+		return fmt.Errorf("topic %s, partition %d: %w", t.p.cfg.Topic, t.number, outcome)
+	}
+	return fmt.Errorf("topic %s, partition %d: %w: %w", t.p.cfg.Topic, t.number, outcome, why)
+}
+
+// finish tells a caller what became of all of its records, or has done told
+// (see tell).
+func (t *partition) finish(c *call, err error) {
+	c.err = err
+	if c.then == nil {
+		c.done <- struct{}{}
+		return
+	}
+	e := ending{then: c.then, err: err}
+	if err == nil {
+		e.ack = c.acks[0]
+	}
+	t.endings = append(t.endings, e)
 }
 
 // result takes the acknowledgements out of a finished call, and frees it.
@@ -111,19 +143,16 @@ func (c *call) result() ([]Ack, error) {
 func (t *partition) enqueue(ctx context.Context, c *call) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if ctx.Err() != nil {
+		return t.outcome(ErrUnavailable, context.Cause(ctx))
 	}
-	if t.closed {
-		return ErrClosed
+	if t.closed || !t.running && !t.p.start(t) {
+		return t.outcome(ErrClosed, nil)
 	}
-	if !t.running {
-		if !t.p.start(t) {
-			return ErrClosed
-		}
-		t.running = true
-	}
+	t.running = true
+	c.since = time.Now()
 	t.queue = append(t.queue, c)
+	t.arm(c)
 	t.nudge()
 	return nil
 }
@@ -144,35 +173,25 @@ func (t *partition) giveUp(ctx context.Context, c *call) ([]Ack, error) {
 		return c.result()
 	}
 	c.gone = true
+	// While a broker is away, callers come and give up without end.
+	if c.taken == 0 {
+		if t.gone++; t.gone >= 64 && t.gone*2 >= len(t.queue) {
+			t.sweep()
+		}
+	}
+	return append([]Ack(nil), c.acks[:c.acked]...), t.gaveUp(c, context.Cause(ctx))
+}
+
+// gaveUp is what a caller is told who waits no more.
+func (t *partition) gaveUp(c *call, why error) error {
 	outcome := ErrUnavailable
 	if c.sent {
 		outcome = ErrUnknownOutcome
 	}
-	if c.taken == 0 {
-		t.forget()
-	}
-	err := fmt.Errorf("%w: %w", outcome, context.Cause(ctx))
 	if t.lastErr != nil {
-		err = fmt.Errorf("%w (last try: %v)", err, t.lastErr)
+		why = fmt.Errorf("%w (last try: %v)", why, t.lastErr)
 	}
-	return append([]Ack(nil), c.acks[:c.acked]...), err
-}
-
-// forget throws out the calls that are gone, once they are half of the queue:
-// while a broker is away, callers come and give up without end.
-func (t *partition) forget() {
-	t.gone++
-	if t.gone < 64 || t.gone*2 < len(t.queue) {
-		return
-	}
-	kept := t.queue[:0]
-	for _, c := range t.queue {
-		if !c.gone || c.taken > 0 {
-			kept = append(kept, c)
-		}
-	}
-	clear(t.queue[len(kept):])
-	t.queue, t.gone = kept, 0
+	return t.outcome(outcome, why)
 }
 
 func (t *partition) oldest() time.Duration {
@@ -196,9 +215,11 @@ func (t *partition) close() {
 	t.nudge()
 }
 
-// take waits for records and makes the next batch of them; nil when the
-// producer is closed and none is left, or ctx has ended.
+// take tells what became of the last batch, waits for records and makes the
+// next batch of them; nil when the producer is closed and none is left, or ctx
+// has ended.
 func (t *partition) take(ctx context.Context) *batch {
+	t.tell()
 	for {
 		t.mu.Lock()
 		b := t.gather()
@@ -239,6 +260,7 @@ func (t *partition) gather() *batch {
 			}
 		} else if c.taken == 0 {
 			t.gone--
+			t.p.room.give(c.letGo())
 		}
 		t.queue[0] = nil
 		t.queue = t.queue[1:]

@@ -44,9 +44,9 @@ func (t *partition) send(ctx context.Context, b *batch) {
 	}
 	t.close()
 	if b.maybe {
-		t.refuse(b, ErrUnknownOutcome)
+		t.refuse(b, t.outcome(ErrUnknownOutcome, ErrClosed))
 	} else {
-		t.refuse(b, ErrClosed)
+		t.refuse(b, t.outcome(ErrClosed, nil))
 	}
 }
 
@@ -54,11 +54,11 @@ func (t *partition) send(ctx context.Context, b *batch) {
 // until done, after a wait if there was an error.
 func (t *partition) try(ctx context.Context, b *batch) (done bool, err error) {
 	if err := t.ensureSession(ctx); err != nil {
-		t.failed(b, err)
 		if !broker.Retriable(err) && !b.maybe && ctx.Err() == nil {
-			t.refuse(b, fmt.Errorf("%w: %w", ErrUnavailable, err))
+			t.refuse(b, t.outcome(ErrUnavailable, err))
 			return true, nil
 		}
+		t.failed(b, err)
 		return false, err
 	}
 	if !t.launch(b) {
@@ -74,7 +74,7 @@ func (t *partition) try(ctx context.Context, b *batch) (done bool, err error) {
 		}
 	}
 	if b.maybe && v > outOfStep { // an earlier try may be in the log all the same
-		return t.resolve(ctx, b, v)
+		return t.resolve(ctx, b, v, err)
 	}
 	switch v {
 	case stored:
@@ -83,12 +83,12 @@ func (t *partition) try(ctx context.Context, b *batch) (done bool, err error) {
 	case unclear:
 		b.maybe = true
 	case outOfStep:
-		return t.resolve(ctx, b, v)
+		return t.resolve(ctx, b, v, err)
 	case tooLarge, invalid:
 		t.divide(b, v, err)
 		return true, nil
 	case refused:
-		t.refuse(b, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		t.refuse(b, t.outcome(ErrUnavailable, err))
 		return true, nil
 	}
 	t.failed(b, err)
@@ -189,10 +189,16 @@ func (t *partition) produce(ctx context.Context, b *batch) (*kafka.ProduceRespon
 	} else if res.Error != nil {
 		err = res.Error
 	}
-	t.p.cfg.Observe(Stats{
-		Partition: t.number, Records: b.count, Bytes: len(b.bytes), Try: b.tries, Took: time.Since(began), Err: err,
-	})
+	b.took = time.Since(began)
 	return res, err
+}
+
+// observe tells how a try ended.
+func (t *partition) observe(b *batch, err error) {
+	t.p.cfg.Observe(Stats{
+		Partition: t.number, Records: b.count, Bytes: len(b.bytes), Try: b.tries, Took: b.took,
+		Oldest: time.Since(b.since), Buffered: t.p.room.used(), Err: err,
+	})
 }
 
 // stored takes the broker's word for it. The answer to a batch that it had
@@ -216,7 +222,7 @@ func (t *partition) stored(ctx context.Context, b *batch, res *kafka.ProduceResp
 		}
 		if !place.found { // gone already, or a broker that does not tell the truth
 			t.session = nil
-			t.refuse(b, ErrUnknownOutcome)
+			t.refuse(b, t.outcome(ErrUnknownOutcome, fmt.Errorf("acknowledged at offset %d, and it is not there", offset)))
 			return true, nil
 		}
 		at = place.at
@@ -235,9 +241,10 @@ func (t *partition) divide(b *batch, v verdict, err error) {
 		if v == tooLarge {
 			outcome = ErrTooLarge
 		}
-		t.refuse(b, fmt.Errorf("%w: %w", outcome, err))
+		t.refuse(b, t.outcome(outcome, fmt.Errorf("a record that makes a batch of %d bytes: %w", len(b.bytes), err)))
 		return
 	}
+	t.observe(b, err)
 	if half := len(b.bytes) / 2; v == tooLarge && half >= minBatchBytes {
 		t.limit = half
 	} else {

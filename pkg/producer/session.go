@@ -59,7 +59,7 @@ func (t *partition) ensureSession(ctx context.Context) error {
 // too large or invalid: then no try was ever taken. Other refusals (a
 // permission that was withdrawn, say) prove nothing about the earlier try,
 // which may be waiting for its replicas, where nobody can read it.
-func (t *partition) resolve(ctx context.Context, b *batch, v verdict) (done bool, err error) {
+func (t *partition) resolve(ctx context.Context, b *batch, v verdict, why error) (done bool, err error) {
 	place, err := t.find(ctx, b, t.session.floor)
 	if err != nil {
 		b.maybe = true
@@ -72,11 +72,11 @@ func (t *partition) resolve(ctx context.Context, b *batch, v verdict) (done bool
 		return true, nil
 	}
 	if v == refused {
-		t.refuse(b, ErrUnknownOutcome)
+		t.refuse(b, t.outcome(ErrUnknownOutcome, why))
 		return true, nil
 	}
 	b.maybe, b.bytes = false, nil
-	t.failed(b, nil)
+	t.failed(b, why)
 	return false, nil
 }
 

@@ -238,7 +238,7 @@ func (s *Service) tryOpenLog(ctx context.Context, requests, grants string) (*req
 	if err != nil {
 		return nil, err
 	}
-	out, err := producer.New(producer.Config{Client: s.kafka, Topic: requests})
+	out, err := producer.New(producer.Config{Client: s.kafka, Topic: requests, Log: s.log})
 	if err != nil {
 		return nil, err
 	}

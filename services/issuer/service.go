@@ -69,10 +69,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, err
 	if s.client, err = broker.New(cfg.Config); err != nil {
 		return nil, err
 	}
-	if s.journal, err = producer.New(producer.Config{Client: s.client, Topic: s.grants}); err != nil {
+	if s.journal, err = producer.New(producer.Config{Client: s.client, Topic: s.grants, Log: s.log}); err != nil {
 		return nil, err
 	}
-	if s.letters, err = producer.New(producer.Config{Client: s.client, Topic: s.dead, Timeout: letterTries}); err != nil {
+	if s.letters, err = producer.New(producer.Config{Client: s.client, Topic: s.dead, Timeout: letterTries, Log: s.log}); err != nil {
 		return nil, err
 	}
 	s.redis = redisstore.Open(cfg.Redis)

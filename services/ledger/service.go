@@ -87,7 +87,7 @@ func (s *Service) open() (err error) {
 	if s.client, err = broker.New(s.cfg.Config); err != nil {
 		return err
 	}
-	if s.letters, err = producer.New(producer.Config{Client: s.client, Topic: s.cfg.Topic(event.TopicDeadLetters)}); err != nil {
+	if s.letters, err = producer.New(producer.Config{Client: s.client, Topic: s.cfg.Topic(event.TopicDeadLetters), Log: s.log}); err != nil {
 		return err
 	}
 	s.store, err = postgres.New(s.cfg.DatabaseURL)

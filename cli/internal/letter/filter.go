@@ -35,4 +35,5 @@ func (f Filter) match(e Entry) bool {
 var Reasons = []event.Reason{
 	event.ReasonMalformed, event.ReasonNotCloudEvent, event.ReasonUnknownType, event.ReasonInvalid,
 	event.ReasonWrongPartition, event.ReasonUnsupportedRules, event.ReasonTooLarge, event.ReasonUniqueViolation,
+	event.ReasonHandlerFailed,
 }

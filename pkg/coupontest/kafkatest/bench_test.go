@@ -14,6 +14,7 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/internal/fetch"
 	"github.com/firstcome/firstcome/pkg/internal/recordbatch"
+	"github.com/firstcome/firstcome/pkg/producer"
 )
 
 // The benchmarks come with a floor each: what this broker on this machine does
@@ -38,6 +39,7 @@ func perSecond(b *testing.B) {
 func BenchmarkProducer(b *testing.B) {
 	p := newPlace(b, 1, nil)
 	m := claim(b)
+	callersPerSecond := 0.0
 	b.Run("256 callers", func(b *testing.B) {
 		made := p.producer(b)
 		ctx := context.Background()
@@ -59,6 +61,29 @@ func BenchmarkProducer(b *testing.B) {
 		}
 		callers.Wait()
 		perSecond(b)
+		callersPerSecond = float64(b.N) / b.Elapsed().Seconds()
+	})
+	b.Run("Send, one caller", func(b *testing.B) {
+		made := p.producer(b)
+		ctx := context.Background()
+		done := func(_ producer.Ack, err error) {
+			if err != nil {
+				b.Error(err)
+			}
+		}
+		b.ReportAllocs()
+		for range b.N {
+			if err := made.Send(ctx, m, done); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := made.Close(ctx); err != nil {
+			b.Fatal(err)
+		}
+		perSecond(b)
+		if callersPerSecond > 0 {
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/callersPerSecond, "times-256-callers")
+		}
 	})
 	b.Run("rows of 1000", func(b *testing.B) {
 		made := p.producer(b)

@@ -240,48 +240,6 @@ func TestFetcher_connectionsThatBreak(t *testing.T) {
 	checkRows(t, map[int32][]event.Record{0: records}, 1, 1500)
 }
 
-func TestProducer_brokerKilledUnderLoad(t *testing.T) {
-	t.Parallel()
-	servers := coupontest.StartAlone(t, coupontest.Kafka)
-	p := placeOn(t, servers, 3, nil)
-	made := p.producer(t)
-	var mu sync.Mutex
-	var restarts int
-	published := make(chan struct{}, 1)
-	result := make(chan map[string][]producer.Ack, 1)
-	// A broker in a container takes its time to come back on a busy machine.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	go func() {
-		result <- load(ctx, t, made, 30, func(n int) bool {
-			select {
-			case published <- struct{}{}:
-			default:
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			return restarts == 2 && n > 50
-		})
-	}()
-	for range 2 {
-		for range 20 { // something is under way
-			<-published
-		}
-		servers.Kill(t, coupontest.Kafka)
-		servers.Restart(t, coupontest.Kafka)
-		for range 20 { // and goes on
-			<-published
-		}
-		mu.Lock()
-		restarts++
-		mu.Unlock()
-	}
-	acks := <-result
-	if !t.Failed() {
-		p.compare(t, 3, acks)
-	}
-}
-
 func TestProducer_pausedBroker(t *testing.T) {
 	t.Parallel()
 	servers := coupontest.StartAlone(t, coupontest.Kafka)

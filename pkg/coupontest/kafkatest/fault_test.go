@@ -69,7 +69,14 @@ func TestProducer_afterFailuresRecordsAreInTheLogOnce(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				f := newFake(t, 1, 1)
-				made := f.producer(t)
+				observed := 0
+				made := f.producer(t, func(c *producer.Config) {
+					c.Observe = func(s producer.Stats) {
+						if s.Err == nil {
+							observed += s.Records
+						}
+					}
+				})
 				ctx := soon(t)
 				total := 3
 				if !first {
@@ -89,6 +96,9 @@ func TestProducer_afterFailuresRecordsAreInTheLogOnce(t *testing.T) {
 				}
 				records := f.all(t, 0)
 				checkRows(t, map[int32][]event.Record{0: records}, 1, total)
+				if observed != total {
+					t.Errorf("%d records observed as acknowledged, not %d", observed, total)
+				}
 				for i, ack := range acks {
 					if r := records[total-2+i]; ack.Offset != r.Offset || !ack.AppendTime.IsZero() {
 						t.Errorf("acknowledged %+v, in the log %+v", ack, r)

@@ -7,6 +7,7 @@ package kafkatest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func eventually(ctx context.Context, try func() error) error {
 
 func (p place) producer(t testing.TB, change ...func(*producer.Config)) *producer.Producer {
 	t.Helper()
-	cfg := producer.Config{Client: p.Client, Topic: p.topic}
+	cfg := producer.Config{Client: p.Client, Topic: p.topic, Log: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
 		c(&cfg)
 	}
