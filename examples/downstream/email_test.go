@@ -173,7 +173,7 @@ func (s *session) Data(r io.Reader) error {
 // Reset comes after a mail that was taken, too.
 func (s *session) Reset() {
 	if strings.HasPrefix(s.to, "hung-up-on@") {
-		_ = s.connection.Close()
+		_ = s.connection.Conn().Close()
 	}
 	s.to = ""
 }
