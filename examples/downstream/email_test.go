@@ -27,7 +27,7 @@ func TestEmail(t *testing.T) {
 	m.open()
 	p := m.start(s)
 
-	users := []string{"nobody", "two words", "busy", "spam"}
+	users := []string{"nobody", "two words", "busy", "spam", "hung-up-on"}
 	for n := range 20 {
 		users = append(users, fmt.Sprint("user-", n))
 	}
@@ -36,6 +36,9 @@ func TestEmail(t *testing.T) {
 	}
 	m.awaits(len(users) - 3)
 	s.wantLetters(t, "email.dead-letters", "nobody", "two words", "spam")
+	if got := m.to("hung-up-on"); got != 1 {
+		t.Errorf("%d mails to whose server hung up after it had taken one", got)
+	}
 
 	t.Log("the server goes away")
 	m.close()
@@ -84,7 +87,9 @@ func (m *mailServer) open() {
 	m.t.Helper()
 	l := listen(m.t, m.address)
 	m.address = l.Addr().String()
-	m.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{server: m}, nil }))
+	m.server = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		return &session{server: m, connection: c}, nil
+	}))
 	m.server.Domain, m.server.TLSConfig = "mail.example", m.config
 	go m.server.Serve(l)
 }
@@ -103,9 +108,10 @@ func (m *mailServer) start(s *sale) *process {
 
 // session is one connection.
 type session struct {
-	server *mailServer
-	known  bool // by its password, which is told under TLS only
-	to     string
+	server     *mailServer
+	connection *smtp.Conn
+	known      bool // by its password, which is told under TLS only
+	to         string
 }
 
 func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
@@ -164,7 +170,14 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-func (s *session) Reset()        { s.to = "" }
+// Reset comes after a mail that was taken, too.
+func (s *session) Reset() {
+	if strings.HasPrefix(s.to, "hung-up-on@") {
+		_ = s.connection.Conn().Close()
+	}
+	s.to = ""
+}
+
 func (s *session) Logout() error { return nil }
 
 // mails are those that were taken, by their Message-ID.

@@ -62,6 +62,23 @@ func TestExactlyOnce_Restored(t *testing.T) {
 	k.finish(p)
 }
 
+// A late batch of an issuer that owned the partition before stands in the journal once more. It is told by its source, also
+// by a process that was not there when it came the first time.
+func TestExactlyOnce_LateBatch(t *testing.T) {
+	t.Parallel()
+	s := newSale(t, 3)
+	k := newKilling(t, s)
+	p := k.start()
+	for n := range 30 {
+		s.ask(t, s.coupons[n%3], fmt.Sprint("user-", n))
+	}
+	k.caughtUp(30)
+	p.stop(t)
+	s.again(t, s.journal(t))
+	s.ask(t, s.coupons[0], "last")
+	k.finish(k.start())
+}
+
 // What finish holds a table against is the journal: it must see each way in which they can differ.
 func TestDifferences(t *testing.T) {
 	grant := func(id string) event.CouponGranted { return event.CouponGranted{GrantID: id, UserID: "user of " + id} }
