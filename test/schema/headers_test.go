@@ -50,6 +50,7 @@ var headerChanges = map[string][]headerChange{
 	},
 	// The journal's schema says what is written there, for those who read; the reader takes it with less.
 	"v1/coupon.grants/coupon.granted": {
+		{"ce_specversion", absent, false, false},
 		{"ce_specversion", "1.1", false, false},
 		{"ce_id", absent, false, false},
 		{"ce_id", "8f6f1c1e-6f0e-4b43-9c7a-0d9b3f6f1a11", false, false},
@@ -60,7 +61,9 @@ var headerChanges = map[string][]headerChange{
 		{"ce_source", "/x.coupon.requests/7", true, true},
 		{"ce_source", "/coupon.requests/8", false, true}, // likewise
 		{"ce_source", "coupon.requests/7", true, false},
+		{"ce_source", "/%zz/7", true, false}, // no URI reference
 		{"ce_type", absent, false, false},
+		{"ce_type", "", false, false},
 		{"ce_type", "firstcome.coupon.exhausted", false, true}, // types may be added: unknown ones are passed over
 		{"ce_subject", absent, true, false},
 		{"ce_subject", "", false, false},
@@ -71,6 +74,8 @@ var headerChanges = map[string][]headerChange{
 		{"traceparent", absent, true, true},
 		{"ce_correlationid", absent, true, true},
 		{"ce_correlationid", x(129), true, false},
+		{"ce_correlationid", "", true, false},
+		{"ce_correlationid", "é", true, false},
 		{"of_later", "", true, true},
 	},
 	"v1/coupon.dead-letters/dead-letter": {

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"io/fs"
+	"slices"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -33,6 +34,9 @@ func TestPlainValidators(t *testing.T) {
 					t.Errorf("%s allows %s to be %v", path, name, value)
 				}
 			}
+			if slices.Contains(texts, name) && member.Validate("a\n") == nil {
+				t.Errorf("%s allows control characters in %s", path, name)
+			}
 			if !isTime(withFormats.Properties[name]) {
 				continue
 			}
@@ -49,6 +53,9 @@ func TestPlainValidators(t *testing.T) {
 		t.Errorf("%d times, want 12: %v", times, err)
 	}
 }
+
+// texts are members that have no control characters, whatever else is said of them.
+var texts = []string{"ce_id", "ce_source", "ce_type", "ce_subject", "coupon_id", "user_id", "time_zone", "window"}
 
 func isTime(s *jsonschema.Schema) bool {
 	if s.Format != nil {
