@@ -64,6 +64,9 @@ func (p *parameters) text(name string, check func(string) error) *string {
 // problem is everything that was wrong, parameters that nobody took included.
 func (p *parameters) problem() error {
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
+		if name == "" {
+			name = "=" // what an error without a name would leave out
+		}
 		p.fail(name, errors.New("is not a parameter of this resource"))
 	}
 	if len(p.errs) == 0 {

@@ -56,6 +56,7 @@ func TestFilterOf(t *testing.T) {
 		{"coupon_id=tea&coupon_id=tea", "coupon_id"},
 		{"coupon=tea", "coupon"},
 		{"Coupon_id=tea", "Coupon_id"},
+		{"=tea", "="},
 		{"limit=0&user_id=&zeal=1&alpha=", "user_id limit alpha zeal"},
 	} {
 		_, err := filterOf(httptest.NewRequest("GET", "/v1/grants?"+c.query, nil))

@@ -19,9 +19,9 @@ func TestService_Restored(t *testing.T) {
 	}{
 		"to an older state": {(*world).backup, (*world).restore, false},
 		"as a whole":        {(*world).backupDatabase, (*world).restoreDatabase, true},
-		"to nothing":        {nil, func(w *world) { w.exec(`TRUNCATE ledger_offsets, definitions, grants, coupon_windows`) }, false},
+		"to nothing":        {nil, func(w *world) { w.exec(`TRUNCATE ledger_offsets, definitions, grants, coupon_windows, archived`) }, false},
 		"without tables": {nil, func(w *world) {
-			w.exec(`DROP TABLE ledger_offsets, definitions, grants, coupon_windows, ledger_migrations`)
+			w.exec(`DROP TABLE ledger_offsets, definitions, grants, coupon_windows, archived, ledger_migrations`)
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
