@@ -48,8 +48,8 @@ type Config struct {
 	// as after ErrUnhealthy, until Healthy says nil. It may be called for many
 	// partitions side by side.
 	Healthy func(ctx context.Context) error
-	// Observe, if set, is told how each partition is doing, from its only
-	// goroutine: it must be quick.
+	// Observe, if set, is told how each partition is doing, from its goroutine,
+	// and so for many partitions side by side: it must be quick.
 	Observe func(Stats)
 }
 

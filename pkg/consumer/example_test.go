@@ -58,7 +58,7 @@ func ExampleConfig() {
 		Client:  client,
 		GroupID: "mailer",
 		// After eight attempts, in about a minute, others need not wait any longer.
-		Retry:       consumer.Retry{Attempts: 8, Max: 30 * time.Second, Then: consumer.DeadLetter},
+		Retry:       consumer.Retry{Attempts: 8, Min: 500 * time.Millisecond, Max: 30 * time.Second, Then: consumer.DeadLetter},
 		DeadLetters: letters,
 		// Asked after a failure: was it the mail, or is it the server?
 		Healthy: func(ctx context.Context) error {

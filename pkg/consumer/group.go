@@ -35,6 +35,8 @@ type GroupConfig struct {
 	Heartbeat time.Duration
 	// RebalanceTimeout is how long the others wait for a member that does not
 	// let go of its partitions, before they go on without it; default 10 s.
+	// No longer than SessionTimeout: heartbeats end when a rebalance begins. A
+	// Handle that may take longer than 6 s needs both to be longer.
 	RebalanceTimeout time.Duration
 }
 

@@ -15,6 +15,7 @@ type trial struct {
 	left     Batch // what is not done yet; never more than what stands before it
 	most     int   // records to hand out at once; 0: all
 	attempts int   // failures in a row of the first one, or of the batch
+	known    bool  // of the first one
 	retry    broker.Backoff
 }
 
@@ -27,6 +28,9 @@ func (w *worker) handle(ctx context.Context, got Fetched) error {
 	}
 	t := &trial{left: b, retry: w.cfg.Retry.backoff()}
 	for len(t.left.Records) > 0 {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := w.attempt(ctx, t); err != nil {
 			return err
 		}
@@ -35,6 +39,9 @@ func (w *worker) handle(ctx context.Context, got Fetched) error {
 		}
 	}
 	w.next, w.highest = b.Next, b.HighestSource
+	if len(b.Records) == 0 {
+		w.tell(ctx, nil, Stats{}) // of dead letters, and perhaps of nothing else for long
+	}
 	return nil
 }
 
@@ -108,10 +115,13 @@ func (w *worker) failed(ctx context.Context, t *trial, given int, told Stats) er
 		return w.pause(ctx, t, told)
 	}
 	w.goesOn()
-	t.attempts++
 	known := given == 1 || at(t.left.Records, err) == 0
+	if known != t.known {
+		t.known, t.attempts = known, 0
+	}
+	t.attempts++
 	switch limit := w.cfg.Retry.Attempts; {
-	case limit == 0:
+	case limit == 0, unfinished(err):
 	case known && t.attempts >= limit:
 		return w.giveUp(ctx, t, told)
 	case !known && (t.most > 0 || t.attempts >= limit): // one attempt is enough on the way down

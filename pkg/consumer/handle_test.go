@@ -369,3 +369,58 @@ func TestConfig_lettersElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// What the whole batch failed with is not held against the record that fails on its own later.
+func TestRetry_attemptsOfTheRecordAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, box := 0, &mailbox{}
+		h := &clerk{handle: func(b consumer.Batch) error {
+			switch calls++; {
+			case calls <= 2:
+				return errPoison
+			case calls <= 4:
+				return &consumer.RecordError{Offset: b.Records[0].Offset, Err: errPoison}
+			}
+			return nil
+		}}
+		if err := drain(t, logOf("ab"), h, to(box), giveUp(3, consumer.DeadLetter)); err != nil || len(box.letters) != 0 || calls != 5 {
+			t.Errorf("returned %v after %d calls, buried %s", err, calls, letters(box.records()))
+		}
+	})
+}
+
+// Who is never finished has not failed, and is never given up.
+func TestRetry_unfinishedIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, box := 0, &mailbox{}
+		h := &clerk{handle: func(b consumer.Batch) error {
+			if calls++; calls < 10 {
+				return &consumer.RecordError{Offset: b.Records[0].Offset}
+			}
+			return nil
+		}}
+		if err := drain(t, logOf("ab"), h, to(box), giveUp(3, consumer.DeadLetter)); err != nil || len(box.letters) != 0 {
+			t.Errorf("returned %v, buried %s", err, letters(box.records()))
+		}
+	})
+}
+
+// A handler that takes a batch piece by piece is given no further piece once its partition is another's.
+func TestRunPartition_letsGoBetweenPieces(t *testing.T) {
+	l := logOf("abcdef")
+	l.Piece = 0
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	h := &clerk{handle: func(b consumer.Batch) error {
+		if calls++; calls == 2 {
+			cancel()
+		}
+		if len(b.Records) > 1 {
+			return &consumer.RecordError{Offset: b.Records[1].Offset}
+		}
+		return nil
+	}}
+	if err := consumer.RunPartition(ctx, quietly(), l, h); !errors.Is(err, context.Canceled) || calls != 2 {
+		t.Errorf("returned %v after %d calls", err, calls)
+	}
+}

@@ -45,7 +45,8 @@ type Batch struct {
 	Partition int32
 	// Records are in order and not empty, without duplicates. Records that
 	// could not be read (Err is set) are among them only where Config has no
-	// DeadLetters. Their memory is the handler's to keep.
+	// DeadLetters. They are the handler's to keep, not to change: after an
+	// error the same ones come again.
 	Records []event.Record
 	// Next is the offset to start from after this batch.
 	Next int64
@@ -76,7 +77,7 @@ func (b Batch) head(n int, highest int64) Batch {
 // once, and the group's offset may move in between. That is for batches that
 // take long.
 type RecordError struct {
-	Offset int64 // of the record that failed, or comes next
+	Offset int64 // of the record that failed, or comes next; where the batch has no such record nothing counts as done
 	Err    error
 }
 

@@ -23,7 +23,7 @@ type Stats struct {
 	Attempts    int           // failures in a row of the records at Next
 	Err         error         // of this call; nil: all was well
 	Paused      bool          // the sink is not well
-	Revoked     bool          // the partition is no longer this process's: what was told of it is out of date
+	Revoked     bool          // the partition was let go of, perhaps to begin again: what was told of it is out of date
 }
 
 // tell fills in the rest.

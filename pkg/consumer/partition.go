@@ -61,8 +61,7 @@ type PartitionConfig struct {
 //   - a *StopError, where Retry says Stop; ErrNoGroup, from Committed; and what
 //     is wrong with cfg
 //   - the error of Assigned, Idle, Fetch (such as *OutOfRangeError), Committed
-//     or Bounds; and producer.ErrClosed, from dead letters that were needed for
-//     a record that can't be read
+//     or Bounds; and producer.ErrClosed, from DeadLetters
 //
 // The owner may then call it again, and Run does, after growing waits: it
 // begins with Assigned, and nothing is passed over.

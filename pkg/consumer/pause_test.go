@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -194,6 +195,41 @@ func TestObserve_whatComesMeanwhile(t *testing.T) {
 		}
 		if last.Lag != 0 || last.Age != 0 || last.Err != nil || idle < 50 || idle > 60 {
 			t.Errorf("idle %d times: %+v", idle, last)
+		}
+	})
+}
+
+// What begins again is not paused any more, and where there are dead letters alone the hook tells of them.
+func TestObserve_beginsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := logOf("a!!!!")
+		var told []consumer.Stats
+		cfg, calls := quietly(), 0
+		cfg.DeadLetters = &mailbox{}
+		cfg.Observe = func(o consumer.Stats) { told = append(told, o) }
+		h := &clerk{start: consumer.From(0, consumer.NoSource)}
+		h.handle = func(consumer.Batch) error {
+			if calls++; calls == 1 {
+				return consumer.ErrUnhealthy
+			}
+			h.start = consumer.From(2, 10)
+			return consumer.ErrReassign
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := consumer.RunPartition(ctx, cfg, l, h); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		again := slices.IndexFunc(told, func(o consumer.Stats) bool { return o.Revoked }) + 1
+		if again < 2 || !told[again-2].Paused {
+			t.Fatalf("paused, and begun again: %+v", told[:again])
+		}
+		buried, paused := 0, false
+		for _, o := range told[again:] {
+			buried, paused = buried+o.DeadLetters, paused || o.Paused
+		}
+		if first := told[again]; first.DeadLetters != 2 || first.Lag != 1 || buried != 3 || paused {
+			t.Errorf("of the dead letters it tells %+v, of %d in all, paused %v", first, buried, paused)
 		}
 	})
 }

@@ -41,7 +41,8 @@ const (
 )
 
 // StopError is why Run ends where Config.Retry says Stop. Everything before the
-// record is committed, the record is not: the next Run begins with it.
+// record is committed, if the group can be reached; the record is not: the next
+// Run begins with it.
 type StopError struct {
 	Topic     string
 	Partition int32

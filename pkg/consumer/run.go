@@ -17,8 +17,9 @@ import (
 // elsewhere or somebody moves the group's offset.
 //
 // By itself Run ends, after all partitions were revoked, with a *StopError
-// where Config.Retry says Stop, and with ErrNoGroup. What is wrong with cfg it
-// says at once.
+// where Config.Retry says Stop, and with ErrNoGroup; and, before it owns
+// anything, where the brokers do not let it in. What is wrong with cfg it says
+// at once.
 func Run(ctx context.Context, cfg Config, h Handler) error {
 	if err := cfg.check(h); err != nil {
 		return err

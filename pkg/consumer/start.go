@@ -45,7 +45,8 @@ func FromGroup() Start { return Start{} }
 // FromGroupOr starts where the group has committed, and only where it never
 // has, at first. That is then committed at once, so that a crash before the
 // first record does not move it: FromGroupOr(FromEnd()) is how a new group
-// begins with what is new.
+// begins with what is new. Brokers forget the offset of a group that had no
+// members for offsets.retention.minutes, 7 days by default: to them it never has.
 func FromGroupOr(first Start) Start {
 	if first.at != fromGroup {
 		first.first, first.at = first.at, fromGroup
@@ -67,7 +68,8 @@ func FromBeginning() Start { return Start{at: fromBeginning} }
 func FromEnd() Start { return Start{at: fromEnd} }
 
 // FromTime starts at the first record whose time (in the journal: requested_at)
-// is t or later; at the end where there is none yet.
+// is t or later; at the end where there is none yet. A Log that is not Run's has
+// to have a method OffsetAt(ctx, t) (int64, error) for it.
 func FromTime(t time.Time) Start { return Start{at: fromTime, time: t} }
 
 // timed is a Log that can be searched by time.
@@ -84,6 +86,7 @@ func (w *worker) begin(ctx context.Context, start Start) error {
 		return err
 	}
 	w.lastTime, w.committed = time.Now(), -1
+	w.paused, w.doneAt = false, time.Time{}
 	if start.at == fromGroup && found {
 		w.next, w.committed, w.highest = offset.Offset, offset.Offset, parseHighest(offset.Metadata)
 		return nil

@@ -23,14 +23,17 @@ import (
 //
 // Records of one key keep the order of their Send calls, in the log and in
 // what done is told. For each partition done is called by one goroutine at a
-// time, and no further request is sent meanwhile: it must be quick, and must
-// not call the producer.
+// time, which sends its next request after that: it must be quick, and must not
+// call the producer.
+//
+// The room is shared: records of a partition whose broker is away take it from
+// the others, for Timeout at most.
 //
 // The message's bytes must not be changed before done is called, and not at
 // all after ErrUnknownOutcome.
 func (p *Producer) Send(ctx context.Context, m event.Message, done func(Ack, error)) error {
 	if done == nil {
-		return fmt.Errorf("topic %s: %w: Send needs a function to tell", p.cfg.Topic, ErrUnavailable)
+		panic("producer: Send needs a function to tell")
 	}
 	ctx, cancel := p.limit(ctx)
 	defer cancel()
@@ -144,7 +147,7 @@ func (t *partition) expireUntil(now time.Time) {
 	}
 	t.sweep()
 	t.expiry = nil
-	if !oldest.IsZero() && !t.closed {
+	if !oldest.IsZero() {
 		t.expiry = time.AfterFunc(max(timeout-now.Sub(oldest), timeout/64, time.Millisecond), t.expire)
 	}
 }

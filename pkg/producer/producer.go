@@ -61,7 +61,8 @@ type Config struct {
 	// then; default: no limit but that context's, and none for Send.
 	Timeout time.Duration
 	// Observe, if set, is told of each try to publish, from the partition's
-	// only goroutine: it must be quick. It is what metrics are made of.
+	// goroutine, and so for many partitions side by side: it must be quick. It is
+	// what metrics are made of.
 	Observe func(Stats)
 	// Log gets what goes wrong again and again and is tried on, at most every
 	// ten seconds; nil means slog.Default().
