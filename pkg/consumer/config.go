@@ -65,8 +65,8 @@ func (c *Config) check(h Handler) error {
 	if h == nil {
 		problems = append(problems, errors.New("no handler"))
 	}
-	if each, ok := h.(Each); ok && c.GroupID == "" && each.Start.at == fromGroup {
-		problems = append(problems, fmt.Errorf("Each.Start: %w", ErrNoGroup))
+	if each, ok := h.(Each); ok {
+		problems = append(problems, each.problems(c.GroupID != "")...)
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -330,7 +330,7 @@ func TestConfig_problemsAllAtOnce(t *testing.T) {
 		{"negative", consumer.Config{Retry: consumer.Retry{Attempts: -1, Min: -1, Then: consumer.Stop}}, &stomach{}, []string{"no Client", "Retry.Attempts: -1 is negative", "Retry.Min and Max"}},
 		{"no range", consumer.Config{Retry: consumer.Retry{Min: 2, Max: 1}}, &stomach{}, []string{"no Client", "Retry.Min and Max: 2ns to 1ns"}},
 		{"no such end", consumer.Config{Retry: consumer.Retry{Then: 7}}, &stomach{}, []string{"no Client", "Retry.Then: 7 is none"}},
-		{"no group", consumer.Config{}, consumer.Each{}, []string{"no Client", "Each.Start: there is no group"}},
+		{"no group", consumer.Config{}, consumer.Each{}, []string{"no Client", "Each.Start: there is no group", "Each: it has no function"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := consumer.Run(t.Context(), c.cfg, c.h)
