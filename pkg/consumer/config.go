@@ -58,15 +58,15 @@ type Config struct {
 func (c *Config) check(h Handler) error {
 	problems := c.Retry.problems(c.DeadLetters != nil)
 	if c.Client == nil {
-		problems = append(problems, errors.New("Client: missing"))
+		problems = append(problems, errors.New("no Client"))
 	} else {
 		problems = append(problems, c.topicProblems(c.Client.Config())...)
 	}
 	if h == nil {
-		problems = append(problems, errors.New("the handler is nil"))
+		problems = append(problems, errors.New("no handler"))
 	}
-	if each, ok := h.(Each); ok && c.GroupID == "" && each.Start.at == fromGroup {
-		problems = append(problems, fmt.Errorf("Each.Start: %w", ErrNoGroup))
+	if each, ok := h.(Each); ok {
+		problems = append(problems, each.problems(c.GroupID != "")...)
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

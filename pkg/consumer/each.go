@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/firstcome/firstcome/pkg/event"
@@ -58,6 +59,16 @@ func (e Each) Handle(ctx context.Context, b Batch) error {
 
 // Revoked does nothing: there is nothing to forget.
 func (e Each) Revoked(int32) {}
+
+func (e Each) problems(group bool) (problems []error) {
+	if e.Start.at == fromGroup && !group {
+		problems = append(problems, fmt.Errorf("Each.Start: %w", ErrNoGroup))
+	}
+	if e.Granted == nil && e.Defined == nil && e.Other == nil {
+		problems = append(problems, errors.New("Each: it has no function, and would pass over everything"))
+	}
+	return problems
+}
 
 func (e Each) one(ctx context.Context, r event.Record) error {
 	known, err := event.Decode(r)

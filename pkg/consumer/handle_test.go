@@ -323,14 +323,14 @@ func TestConfig_problemsAllAtOnce(t *testing.T) {
 		h    consumer.Handler
 		want []string
 	}{
-		{"nothing", consumer.Config{}, nil, []string{"Client: missing", "handler is nil"}},
+		{"nothing", consumer.Config{}, nil, []string{"no Client", "no handler"}},
 		{"no letters", consumer.Config{Retry: consumer.Retry{Then: consumer.DeadLetter}}, &stomach{},
-			[]string{"Client: missing", "Retry.Attempts: missing", "DeadLetters: missing"}},
-		{"no end", consumer.Config{Retry: consumer.Retry{Attempts: 3}}, &stomach{}, []string{"Client: missing", "Retry.Then: missing"}},
-		{"negative", consumer.Config{Retry: consumer.Retry{Attempts: -1, Min: -1, Then: consumer.Stop}}, &stomach{}, []string{"Client: missing", "Retry.Attempts: -1 is negative", "Retry.Min and Max"}},
-		{"no range", consumer.Config{Retry: consumer.Retry{Min: 2, Max: 1}}, &stomach{}, []string{"Client: missing", "Retry.Min and Max: 2ns to 1ns"}},
-		{"no such end", consumer.Config{Retry: consumer.Retry{Then: 7}}, &stomach{}, []string{"Client: missing", "Retry.Then: 7 is none"}},
-		{"no group", consumer.Config{}, consumer.Each{}, []string{"Client: missing", "Each.Start: there is no group"}},
+			[]string{"no Client", "Retry.Attempts: missing", "DeadLetters: missing"}},
+		{"no end", consumer.Config{Retry: consumer.Retry{Attempts: 3}}, &stomach{}, []string{"no Client", "Retry.Then: missing"}},
+		{"negative", consumer.Config{Retry: consumer.Retry{Attempts: -1, Min: -1, Then: consumer.Stop}}, &stomach{}, []string{"no Client", "Retry.Attempts: -1 is negative", "Retry.Min and Max"}},
+		{"no range", consumer.Config{Retry: consumer.Retry{Min: 2, Max: 1}}, &stomach{}, []string{"no Client", "Retry.Min and Max: 2ns to 1ns"}},
+		{"no such end", consumer.Config{Retry: consumer.Retry{Then: 7}}, &stomach{}, []string{"no Client", "Retry.Then: 7 is none"}},
+		{"no group", consumer.Config{}, consumer.Each{}, []string{"no Client", "Each.Start: there is no group", "Each: it has no function"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := consumer.Run(t.Context(), c.cfg, c.h)
