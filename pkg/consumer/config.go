@@ -25,9 +25,10 @@ type Config struct {
 	// Log gets what goes wrong and is tried again; nil means slog.Default().
 	Log   *slog.Logger
 	Fetch FetchConfig
-	// CommitEvery is how old the group's offset may get while records are
-	// handled; default 1 s. What a crash leaves uncommitted is handled again
-	// by a handler that starts from the group.
+	// CommitEvery is how old the group's offset may get between two calls of
+	// Handle; default 1 s. What a crash leaves uncommitted is handled again by a
+	// handler that starts from the group. A Handle that takes longer than that
+	// should return in between, as Each does: see RecordError.
 	CommitEvery time.Duration
 
 	// SessionTimeout, Heartbeat and RebalanceTimeout are those of GroupConfig.
@@ -57,21 +58,37 @@ type Config struct {
 func (c *Config) check(h Handler) error {
 	problems := c.Retry.problems(c.DeadLetters != nil)
 	if c.Client == nil {
-		problems = append(problems, errors.New("Client: missing"))
-	} else if c.Topic == "" {
-		c.Topic = c.Client.Config().Topic(event.TopicGrants)
+		problems = append(problems, errors.New("no Client"))
+	} else {
+		problems = append(problems, c.topicProblems(c.Client.Config())...)
 	}
 	if h == nil {
-		problems = append(problems, errors.New("the handler is nil"))
+		problems = append(problems, errors.New("no handler"))
 	}
-	if each, ok := h.(Each); ok && c.GroupID == "" && each.Start.at == fromGroup {
-		problems = append(problems, fmt.Errorf("Each.Start: %w", ErrNoGroup))
+	if each, ok := h.(Each); ok {
+		problems = append(problems, each.problems(c.GroupID != "")...)
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("consumer.Config: %w", errors.Join(problems...))
+	}
+	return nil
+}
+
+// topicProblems keeps dead letters out of topics whose readers would stumble
+// over them: the requests log is where a producer publishes by default.
+func (c *Config) topicProblems(of broker.Config) []error {
+	journal, requests := of.Topic(event.TopicGrants), of.Topic(event.TopicRequests)
+	if c.Topic == "" {
+		c.Topic = journal
+	}
+	if c.DeadLetters == nil {
+		return nil
+	}
+	if topic := c.DeadLetters.Topic(); topic == c.Topic || topic == journal || topic == requests {
+		return []error{fmt.Errorf("DeadLetters: topic %s is not for them; give their producer a topic of its own", topic)}
 	}
 	return nil
 }

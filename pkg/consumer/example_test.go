@@ -2,18 +2,24 @@ package consumer_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
+	"github.com/firstcome/firstcome/pkg/consumer/consumertest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/pkg/producer"
 )
 
-// The common case: one by one, from a group of one's own. After a crash a mail
-// may be written again that was written in the last second.
+// The common case: one by one, in a group of one's own. After a crash a mail may
+// be written again that was written in the last second.
 func ExampleRun() {
 	client, err := broker.New(broker.Config{Brokers: []string{"localhost:9092"}})
 	if err != nil {
@@ -24,11 +30,76 @@ func ExampleRun() {
 	defer stop()
 	err = consumer.Run(ctx, consumer.Config{Client: client, GroupID: "mailer"}, consumer.Each{
 		Granted: func(ctx context.Context, g event.CouponGranted, _ event.Meta) error {
-			log.Printf("mail to the owner of %s", g.GrantID)
-			return nil
+			return mail(ctx, g.UserID, "You have number %d of %d", g.Sequence, g.Limit)
 		},
 	})
 	log.Print("stopped: ", err)
+}
+
+func mail(_ context.Context, userID, format string, args ...any) error {
+	log.Printf("to "+userID+": "+format, args...)
+	return nil
+}
+
+// A program that must not stand still for one record, and waits while its mail
+// server is away.
+func ExampleConfig() {
+	client, err := broker.New(broker.Config{Brokers: []string{"localhost:9092"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	letters, err := producer.New(producer.Config{Client: client, Topic: "mailer.dead-letters"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer letters.Close(context.Background())
+	cfg := consumer.Config{
+		Client:  client,
+		GroupID: "mailer",
+		// After eight attempts, in about a minute, others need not wait any longer.
+		Retry:       consumer.Retry{Attempts: 8, Max: 30 * time.Second, Then: consumer.DeadLetter},
+		DeadLetters: letters,
+		// Asked after a failure: was it the mail, or is it the server?
+		Healthy: func(ctx context.Context) error {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", "mail.example:25")
+			if err == nil {
+				err = conn.Close()
+			}
+			return err
+		},
+		Observe: func(s consumer.Stats) {
+			log.Printf("partition %d: %d behind, %v old, paused %v, %d dead letters", s.Partition, s.Lag, s.Age, s.Paused, s.DeadLetters)
+		},
+	}
+	err = consumer.Run(context.Background(), cfg, consumer.Each{
+		// A new group does not mail those who got their coupon last year.
+		Start: consumer.FromGroupOr(consumer.FromEnd()),
+		Granted: func(ctx context.Context, g event.CouponGranted, _ event.Meta) error {
+			return mail(ctx, g.UserID, "You have number %d of %d", g.Sequence, g.Limit)
+		},
+	})
+	log.Print("stopped: ", err)
+}
+
+// What a handler does with a journal that has duplicates, without a broker.
+func ExampleEach() {
+	journal := &consumertest.Log{}
+	journal.Define("tea", 2)
+	journal.Grant("tea", "ada")
+	journal.Grant("tea", "bob")
+	journal.Repeat(2) // a former owner's late batch
+	err := consumertest.Drain(context.Background(), consumer.PartitionConfig{}, journal, consumer.Each{
+		Granted: func(_ context.Context, g event.CouponGranted, _ event.Meta) error {
+			fmt.Println(g.Sequence, g.CouponID, g.UserID)
+			return nil
+		},
+	})
+	fmt.Println(err)
+	// Output:
+	// 1 tea ada
+	// 2 tea bob
+	// <nil>
 }
 
 // counter keeps all that it knows in memory, so it reads everything, in every
@@ -50,7 +121,8 @@ func (c *counter) Handle(_ context.Context, b consumer.Batch) error {
 	defer c.mu.Unlock()
 	for _, r := range b.Records {
 		e, err := event.Decode(r)
-		if err != nil {
+		var why *event.DecodeError
+		if errors.As(err, &why) && why.Reason != event.ReasonUnknownType { // which a later version may have added
 			return &consumer.RecordError{Offset: r.Offset, Err: err}
 		}
 		if g, ok := e.Data.(event.CouponGranted); ok {

@@ -182,6 +182,9 @@ func (p *Producer) PublishTo(ctx context.Context, partition int32, messages ...e
 	return partitions[partition].publish(ctx, c)
 }
 
+// Topic is the full name of the topic that it publishes to.
+func (p *Producer) Topic() string { return p.cfg.Topic }
+
 // OldestUnacknowledged is for how long the oldest record of a partition has
 // been waiting for its acknowledgement, those included whose callers have
 // given up; 0 where none waits.

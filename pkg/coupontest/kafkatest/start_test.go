@@ -1,11 +1,16 @@
 package kafkatest
 
 import (
+	"context"
 	"errors"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
+	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
@@ -114,4 +119,33 @@ func TestRun_fromATime(t *testing.T) {
 	h := &handler{start: from(consumer.FromTime(noon.Add(time.Minute)))}
 	p.run(t, h, alone)
 	h.await(t, 0, "[b c]")
+}
+
+// Who is not let in is told at once, in a group or without; but a broker that only hangs up may be one that restarts.
+func TestRun_isToldWhyItIsNotLetIn(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	right := broker.Config{
+		Brokers: []string{guarded(t, ca)}, TLS: true, TLSCA: ca.file,
+		SASLMechanism: broker.ScramSHA512, SASLUsername: "firstcome", SASLPassword: "secret",
+	}
+	wrongCA, wrongPassword := right, right
+	wrongCA.TLSCA, wrongPassword.SASLPassword = newAuthority(t).file, "guess"
+	says := map[string]broker.Config{"certificate signed by unknown authority": wrongCA}
+	if os.Getenv(coupontest.EnvServers) == "containers" { // kfake hangs up
+		says["authenticating firstcome by SCRAM-SHA-512"] = wrongPassword
+	}
+	for want, cfg := range says {
+		client, err := broker.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		for _, group := range []string{"", "g"} {
+			each := consumer.Each{Start: consumer.FromBeginning(), Other: func(context.Context, event.Record) error { return nil }}
+			if err := consumer.Run(soon(t), consumer.Config{Client: client, GroupID: group}, each); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("group %q: %v does not say %q", group, err, want)
+			}
+		}
+	}
 }
