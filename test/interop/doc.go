@@ -1,5 +1,6 @@
-// Package interop lets programs that are no part of Firstcome, in another language and with their own Kafka and
-// CloudEvents libraries, write requests and read the journal of a running issuer.
+// Package interop lets the programs of examples/python and examples/java, with their own Kafka and CloudEvents libraries, write
+// requests and read the journal of a running pipeline, and compares what they saw with what Firstcome itself knows.
 //
-// Its tests need python3 with venv, and PyPI the first time; they are built with the tag interop only (make test-interop).
+// Its tests need python3 with venv and PyPI, a JDK, Maven and Maven Central the first time; they are built with the tag interop
+// only (make test-interop).
 package interop

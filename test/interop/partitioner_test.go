@@ -13,111 +13,98 @@ import (
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/pkg/event"
+	"github.com/firstcome/firstcome/test/process"
 )
 
-func TestMain(m *testing.M) { coupontest.Main(m) }
+func TestMain(m *testing.M) { process.Main(m) }
 
 const partitions = 6
 
-// What neighbour.py takes and prints.
-type (
-	wanted struct {
-		Attributes map[string]string `json:"attributes"`
-		Data       map[string]any    `json:"data"`
-	}
-	at struct {
-		Partition int32 `json:"partition"`
-		Offset    int64 `json:"offset"`
-	}
-	seen struct {
-		at
-		Timestamp  int64             `json:"timestamp"`
-		Attributes map[string]string `json:"attributes"`
-		Data       map[string]any    `json:"data"`
-	}
-)
+// negative are coupons whose murmur2 is below zero, by Kafka's own UtilsTest.testMurmur2: a partitioner that takes the absolute
+// value, or a modulo with a sign, puts them elsewhere.
+var negative = []string{"21", "foobar", "a-little-bit-long-string", "a-little-bit-longer-string", "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"}
 
-func defined(coupon string) wanted {
-	return wanted{map[string]string{"type": event.TypeCouponDefined, "subject": coupon},
-		map[string]any{"coupon_id": coupon, "limit": 2, "window": "daily", "time_zone": "Asia/Seoul", "opens_at": "2026-01-01T09:00:00+09:00"}}
-}
-
-func claimed(coupon, user string) wanted {
-	return wanted{map[string]string{"type": event.TypeClaimRequested}, map[string]any{"coupon_id": coupon, "user_id": user}}
-}
-
-// partedCoupon is one that librdkafka's default partitioner, CRC-32, puts elsewhere than Java's.
-func partedCoupon() string {
-	for n := 0; ; n++ {
-		id := fmt.Sprint("parted-", n)
-		if crc(id) != event.Partition(id, partitions) {
-			return id
-		}
-	}
-}
-
+// crc is where librdkafka's default partitioner puts a coupon.
 func crc(coupon string) int32 { return int32(crc32.ChecksumIEEE([]byte(coupon)) % partitions) }
 
-// TestPartitioner: with murmur2_random a librdkafka client puts each coupon where we look for it; by itself it does not.
+// A claim as a program says that it was appended.
+type appended struct {
+	CouponID  string `json:"coupon_id"`
+	UserID    string `json:"user_id"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+}
+
+// TestPartitioner: each coupon is put where we look for it, and what a program writes we read.
 func TestPartitioner(t *testing.T) {
-	interpreter := python(t)
-	servers := coupontest.Start(t, coupontest.Kafka)
-	servers.CreateTopics(t, partitions)
-	brokers, requests := strings.Join(servers.Brokers, ","), servers.TopicPrefix+event.TopicRequests
-	var claims []any
-	var ids []string
+	coupons, differ := negative, 0
 	for n := range 100 {
-		ids = append(ids, fmt.Sprint(strings.Repeat("c", n%7), n))
-		claims = append(claims, claimed(ids[n], "지수"))
+		coupons = append(coupons, fmt.Sprint(strings.Repeat("c", n%7), "-", n))
 	}
-	ours := neighbour[at](t, interpreter, claims, "produce", brokers, requests, "murmur2_random")
-	theirs := neighbour[at](t, interpreter, claims, "produce", brokers, requests)
-	differ := 0
-	for n, id := range ids {
-		if want := event.Partition(id, partitions); ours[n].Partition != want {
-			t.Errorf("%s went to %d with murmur2_random, want %d", id, ours[n].Partition, want)
-		}
-		if theirs[n].Partition != crc(id) {
-			t.Errorf("%s went to %d by default, want %d", id, theirs[n].Partition, crc(id))
-		}
-		if ours[n].Partition != theirs[n].Partition {
+	for _, id := range coupons {
+		if crc(id) != event.Partition(id, partitions) {
 			differ++
 		}
 	}
-	if differ == 0 {
-		t.Error("no coupon tells the two apart")
+	if differ < 50 {
+		t.Fatalf("%d coupons tell the partitioners apart: too few", differ)
 	}
-	checkDecoded(t, servers, len(claims)*2)
+	for _, l := range languages {
+		t.Run(l.name, func(t *testing.T) {
+			command := l.prepare(t)
+			servers := coupontest.Start(t, coupontest.Kafka)
+			servers.CreateTopics(t, partitions)
+			places := run[appended](t, neighbour{command, servers}, append([]string{"claim", "1"}, coupons...)...)
+			if len(places) != len(coupons) {
+				t.Errorf("%d claims were appended, want %d", len(places), len(coupons))
+			}
+			for _, place := range places {
+				if want := event.Partition(place.CouponID, partitions); place.Partition != want {
+					t.Errorf("%s went to %d, want %d", place.CouponID, place.Partition, want)
+				}
+			}
+			checkClaims(t, servers, len(coupons))
+		})
+	}
 }
 
-// checkDecoded: what the cloudevents package writes, we read.
-func checkDecoded(t *testing.T, servers *coupontest.Servers, want int) {
+// checkClaims: what a CloudEvents library writes, we read, with all that was meant.
+func checkClaims(t *testing.T, servers *coupontest.Servers, want int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	read := 0
+	found := 0
 	for p := range int32(partitions) {
-		f := consumer.NewFetcher(servers.Kafka(t), servers.TopicPrefix+event.TopicRequests, p, consumer.FetchConfig{})
-		t.Cleanup(f.Close)
-		for next, end := int64(0), int64(1); next < end; {
-			got, err := f.Fetch(ctx, next)
+		for _, r := range readAll(t, servers, event.TopicRequests, p) {
+			found++
+			e, err := event.Decode(r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, r := range got.Records {
-				e, err := event.Decode(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if c, ok := e.Data.(event.ClaimRequested); !ok || c.UserID != "지수" || e.Source != "/neighbour" || e.Time.IsZero() {
-					t.Errorf("read %+v", e)
-				}
-				read++
+			c, ok := e.Data.(event.ClaimRequested)
+			if !ok || c.UserID != "손님-0" || e.Source != "/neighbour" || e.Subject != c.CouponID || e.CorrelationID != c.CouponID+"/0" || time.Since(e.Time).Abs() > time.Hour {
+				t.Errorf("read %+v", e)
 			}
-			next, end = got.Next, got.End
 		}
 	}
-	if read != want {
-		t.Errorf("%d records, want %d", read, want)
+	if found != want {
+		t.Errorf("%d records, want %d", found, want)
 	}
+}
+
+// readAll is what stands in a partition of a topic, up to the end that it has now.
+func readAll(t *testing.T, servers *coupontest.Servers, topic string, partition int32) []event.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f := consumer.NewFetcher(servers.Kafka(t), servers.TopicPrefix+topic, partition, consumer.FetchConfig{MaxWait: 100 * time.Millisecond})
+	defer f.Close()
+	var all []event.Record
+	for next, end := int64(0), int64(1); next < end; {
+		got, err := f.Fetch(ctx, next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, got.Records...)
+		next, end = got.Next, got.End
+	}
+	return all
 }

@@ -1,6 +1,8 @@
 package topic
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -59,5 +61,30 @@ func TestReplication(t *testing.T) {
 	client := coupontest.Start(t, coupontest.Kafka).Kafka(t)
 	if n, err := Replication(t.Context(), client); err != nil || n != 1 {
 		t.Errorf("got %d, %v, want one: there is one broker", n, err)
+	}
+}
+
+// What docs/asyncapi.yaml says about the topics is how they are made, where there are three brokers.
+func TestSpecs_AsInAsyncAPI(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range Specs(broker.Config{}, 12, 3) {
+		_, channel, _ := strings.Cut(string(page), "address: "+spec.Name+"\n")
+		channel, _, found := strings.Cut(channel, "bindingVersion")
+		if !found {
+			t.Errorf("%s is no channel there", spec.Name)
+		}
+		spec.Config["cleanup.policy"] = "[" + spec.Config["cleanup.policy"] + "]" // a list there
+		lines := []string{fmt.Sprintf("partitions: %d", spec.Partitions), fmt.Sprintf("replicas: %d", spec.Replication)}
+		for name, value := range spec.Config {
+			lines = append(lines, name+": "+value)
+		}
+		for _, line := range lines {
+			if !strings.Contains(channel, " "+line+"\n") {
+				t.Errorf("%s: no line %q", spec.Name, line)
+			}
+		}
 	}
 }
