@@ -5,6 +5,7 @@ import (
 	osexec "os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,8 +43,34 @@ func TestAttach(t *testing.T) {
 
 func TestAttach_SaysWhatIsMissing(t *testing.T) {
 	out, err := attached("", "127.0.0.1:1", "", "-test.run=^TestStart_Isolated$")
-	if err == nil || !strings.Contains(out, "REDIS_ADDR is not set") || !strings.Contains(out, "DATABASE_URL is not set") {
+	for _, want := range []string{"nobody answers at KAFKA_BROKERS=127.0.0.1:1: ", "REDIS_ADDR is not set", "DATABASE_URL is not set"} {
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("%v, without %q:\n%s", err, want, out)
+		}
+	}
+}
+
+// Templates live as long as the process, and without Main it doesn't know when that ends.
+func TestAttach_WithoutMain(t *testing.T) {
+	database := coupontest.Start(t, coupontest.Postgres).DatabaseURL
+	before := strings.Join(databasesOf(t, database), " ")
+	t.Setenv(endVariable, "bare")
+	if out, err := attached(database, "", "", "-test.run=^TestDatabaseFrom$"); err != nil || !strings.Contains(out, "--- PASS") {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		after := strings.Join(databasesOf(t, database), " ")
+		if after == before {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("databases %q before, %q after", before, after)
+		case <-tick.C:
+		}
 	}
 }
 

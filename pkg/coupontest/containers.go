@@ -31,8 +31,13 @@ const (
 const containerLabel = "firstcome.coupontest" // its value tells the containers of one process from all others
 
 var containersKind = kind{
-	name:  "containers",
-	ready: func() error { _, err := engine(); return err },
+	name: "containers",
+	ready: func() error {
+		if _, err := engine(); err != nil {
+			return fmt.Errorf("%w; start one, or run the tests with %s=%s, which needs none", err, EnvServers, embeddedKind.name)
+		}
+		return nil
+	},
 	start: map[Need]starter{Kafka: kafkaContainer, Redis: redisContainer, Postgres: postgresContainer},
 }
 
@@ -137,9 +142,15 @@ func postgresContainer(ctx context.Context, s *set, _ string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := tcpostgres.Run(ctx, postgresImage, labels, tcpostgres.BasicWaitStrategies(),
+	options := []testcontainers.ContainerCustomizer{
+		labels, tcpostgres.BasicWaitStrategies(),
 		tcpostgres.WithDatabase("firstcome"), tcpostgres.WithUsername("firstcome"), tcpostgres.WithPassword("firstcome"),
-		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "max_connections=200"))
+		testcontainers.WithCmd("postgres", "-c", "fsync=off", "-c", "max_connections=200", "-c", "max_wal_size=256MB"),
+	}
+	if !s.alone { // one that may be killed needs its data afterwards; in memory a test's database is there in a third of the time
+		options = append(options, testcontainers.WithTmpfs(map[string]string{"/var/lib/postgresql/data": "rw"}))
+	}
+	c, err := tcpostgres.Run(ctx, postgresImage, options...)
 	if err != nil {
 		return nil, failed(ctx, c, err)
 	}

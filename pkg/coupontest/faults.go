@@ -21,6 +21,22 @@ func (s *Servers) Restart(t testing.TB, n Need) {
 	s.own(t, n).live(t, string(n))
 }
 
+// KillRedis kills the test's own Redis and starts it again: empty, unless it was told to keep what it had (see Kill).
+func (s *Servers) KillRedis(t testing.TB) {
+	t.Helper()
+	s.Kill(t, Redis)
+	s.Restart(t, Redis)
+}
+
+// PauseBroker pauses the test's own Kafka until resume is called, or the test ends.
+func (s *Servers) PauseBroker(t testing.TB) (resume func()) {
+	t.Helper()
+	s.Pause(t, Kafka)
+	resume = func() { s.Resume(t, Kafka) }
+	t.Cleanup(resume)
+	return resume
+}
+
 func (s *server) die(t testing.TB, name string) {
 	t.Helper()
 	if s.kill == nil {
@@ -82,7 +98,7 @@ func (s *server) slow(ctx context.Context, processors float64) error {
 func (s *Servers) own(t testing.TB, n Need) *server {
 	t.Helper()
 	if !s.alone {
-		t.Fatal("coupontest: other tests use these servers too; a test that breaks some asks for its own by StartAlone")
+		t.Fatal("coupontest: other tests use these servers too; a test that breaks some has its own: coupontest.StartAlone(t), and on them the pipeline: coupontest.StartAlone(t).Pipeline(t)")
 	}
 	srv := s.set.entry(n).server
 	if srv == nil {

@@ -92,8 +92,7 @@ func TestKill_RedisWithDisk(t *testing.T) {
 	}
 	finds := func(want string) {
 		t.Helper()
-		s.Kill(t, coupontest.Redis)
-		s.Restart(t, coupontest.Redis)
+		s.KillRedis(t)
 		client = s.Redis(t)
 		if got := client.Get(t.Context(), "key").Val(); got != want {
 			t.Errorf("after the restart: %q, want %q", got, want)
@@ -173,6 +172,32 @@ func TestPause(t *testing.T) {
 				t.Errorf("after it: %v", err)
 			}
 		})
+	}
+}
+
+func TestPauseBroker(t *testing.T) {
+	s := alone(t, coupontest.Kafka)
+	s.CreateTopics(t, 1)
+	kafka := s.Kafka(t)
+	answers := func(t *testing.T, within time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		_, _, err := kafka.Bounds(ctx, kafka.Config().Topic(event.TopicRequests), 0)
+		return err
+	}
+	t.Run("until resumed", func(t *testing.T) {
+		resume := s.PauseBroker(t)
+		if err := answers(t, 200*time.Millisecond); err == nil {
+			t.Error("it answers while it is paused")
+		}
+		resume()
+		if err := answers(t, time.Minute); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+	})
+	t.Run("until the test ends", func(t *testing.T) { s.PauseBroker(t) })
+	if err := answers(t, time.Minute); err != nil {
+		t.Errorf("after the test: %v", err)
 	}
 }
 

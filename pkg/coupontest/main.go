@@ -12,13 +12,13 @@ import (
 var (
 	theReaper = &reaper{}
 	shared    = newSet(false)
-	mainRan   bool
 )
 
 // M is what runs tests: *testing.M.
 type M interface{ Run() int }
 
-// Main is for TestMain: it runs the tests, stops the servers and exits.
+// Main is for a TestMain: it runs the tests, stops the servers and exits; what can't be stopped makes the tests fail. Tests
+// without a TestMain have the reaper stop the servers, just after they have ended and without a word.
 func Main(m M) { os.Exit(Wrap(m).Run()) }
 
 // Wrap is Main for a TestMain that does something with the result: Run runs the tests and stops the servers.
@@ -27,11 +27,6 @@ func Wrap(m M) M { return stopping{m} }
 type stopping struct{ m M }
 
 func (s stopping) Run() int {
-	if reaping() {
-		reap(os.Stdin)
-		return 0
-	}
-	mainRan = true
 	code := s.m.Run()
 	if err := errors.Join(shared.close(), theReaper.dismiss()); err != nil {
 		fmt.Fprintln(os.Stderr, "coupontest:", err)

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -29,14 +29,19 @@ type Running struct {
 	LedgerURL       string
 	DataDir         string // with endpoints.env, which the firstcome command's other parts read
 
+	http *http.Client
 	cmd  *exec.Cmd
 	out  lockedBuffer
 	done chan struct{} // closed when the process has ended; then err says how
 	err  error
 }
 
-// Pipeline starts Firstcome on servers of this test binary and returns when it is ready; it ends with the test. The
-// program is that of FIRSTCOME_BIN, else the firstcome on PATH.
+// Pipeline starts Firstcome on servers of this test binary and returns when it is ready; it ends with the test. The program
+// is that of FIRSTCOME_BIN, else the tool of that name in the go.mod of the tests
+// (go get -tool github.com/firstcome/firstcome/cli/cmd/firstcome), else the firstcome on PATH.
+//
+// A process of its own takes about a second to start. Tests that only need coupons of their own can share one: start it in
+// a test, and let its subtests be parallel.
 func Pipeline(t testing.TB) *Running {
 	t.Helper()
 	return Start(t).Pipeline(t)
@@ -46,7 +51,7 @@ func Pipeline(t testing.TB) *Running {
 // ended.
 func (s *Servers) Pipeline(t testing.TB) *Running {
 	t.Helper()
-	r := &Running{Servers: s, DataDir: t.TempDir(), done: make(chan struct{})}
+	r := &Running{Servers: s, DataDir: t.TempDir(), http: &http.Client{Transport: &http.Transport{}, Timeout: stepTimeout}, done: make(chan struct{})}
 	program, err := firstcome()
 	if err != nil {
 		t.Fatalf("coupontest: %v", err)
@@ -68,7 +73,10 @@ func (s *Servers) Pipeline(t testing.TB) *Running {
 		s.set.reaper.forget(reapProcess, number)
 		close(r.done)
 	}()
-	t.Cleanup(func() { r.end(t) })
+	t.Cleanup(func() {
+		r.http.CloseIdleConnections()
+		r.end(t)
+	})
 	if watching != nil {
 		t.Fatalf("coupontest: %v", watching)
 	}
@@ -76,17 +84,6 @@ func (s *Servers) Pipeline(t testing.TB) *Running {
 		t.Fatalf("coupontest: %s local: %v\n%s", program, err, r.out.String())
 	}
 	return r
-}
-
-func firstcome() (string, error) {
-	if program := os.Getenv("FIRSTCOME_BIN"); program != "" {
-		return filepath.Abs(program)
-	}
-	program, err := exec.LookPath("firstcome")
-	if err != nil {
-		return "", fmt.Errorf("the firstcome command is needed: name it in FIRSTCOME_BIN, or put it on PATH (%w)", err)
-	}
-	return program, nil
 }
 
 // await returns when endpoints.env is there: it is written last.
@@ -131,10 +128,15 @@ func (r *Running) Kill() {
 	<-r.done
 }
 
-// Stop ends the process in order. It is an error if that takes too long or the process reports one.
+// Stop ends the process in order. It is an error if that takes too long or the process reports one. On Windows, where a
+// process can't be asked, it is Kill.
 func (r *Running) Stop() error {
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		r.Kill() // it is gone, or can't be asked
+	switch err := terminate(r.cmd.Process); {
+	case errors.Is(err, errors.ErrUnsupported):
+		r.Kill()
+		return nil
+	case err != nil:
+		r.Kill() // it is gone
 		return err
 	}
 	select {

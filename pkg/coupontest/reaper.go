@@ -11,21 +11,31 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
 )
 
-// A test binary that panics, is killed or runs into its time-out can't tidy up. So a second process of the same program
-// reads from a pipe what was started, and when the pipe ends without a word of dismissal, it stops all that. (Ryuk does so
-// for containers only, and its image can't always be had.)
+// A test binary that panics, is killed or runs into its time-out can't tidy up, and one without Main never learns that its
+// last test has ended. So a second process of the same program reads from a pipe what was started, and when the pipe ends
+// without a word of dismissal, it stops all that. (Ryuk does so for containers only, and its image can't always be had.)
 const (
 	reaperVariable = "COUPONTEST_REAPER"
 	reapPostgres   = "postgres"   // and the data folder
+	reapDatabase   = "database"   // its name, and the URL of one to give orders in
 	reapContainers = "containers" // and the label's value
 	reapProcess    = "process"    // and its number
 	reapForget     = "forget-"    // before one of those
 	reapDismissed  = "dismissed"
 )
+
+// init is where the second process ends, before anything of the tests runs in it.
+func init() {
+	if os.Getenv(reaperVariable) != "" {
+		reap(os.Stdin)
+		os.Exit(0)
+	}
+}
 
 type reaper struct {
 	mu   sync.Mutex
@@ -37,7 +47,7 @@ type reaper struct {
 func (r *reaper) watch(what, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !mainRan { // not a test binary: who calls Describe sees to it himself
+	if !testing.Testing() { // who calls Describe sees to it himself
 		return nil
 	}
 	if r.cmd == nil {
@@ -65,7 +75,7 @@ func (r *reaper) spawn() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "-test.run=^$")
+	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), reaperVariable+"=1")
 	detach(cmd)
 	if r.pipe, err = cmd.StdinPipe(); err != nil {
@@ -94,8 +104,6 @@ func (r *reaper) dismiss() error {
 	return r.cmd.Wait()
 }
 
-func reaping() bool { return os.Getenv(reaperVariable) != "" }
-
 // reap is the second process. It can tell nobody of its problems.
 func reap(in io.Reader) {
 	watched := map[string][]string{}
@@ -114,14 +122,18 @@ func reap(in io.Reader) {
 	for _, number := range watched[reapProcess] {
 		killProcess(number)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
 	for _, label := range watched[reapContainers] {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		_ = removeContainers(ctx, label)
-		cancel()
+	}
+	for _, database := range watched[reapDatabase] {
+		name, admin, _ := strings.Cut(database, " ")
+		_ = dropDatabase(ctx, admin, name)
 	}
 	for _, dir := range watched[reapPostgres] {
 		// The pipe may end before the lock of the dying process does.
-		_ = await(context.Background(), func(context.Context) error { return embedded.RemovePostgres(dir) })
+		_ = await(ctx, func(context.Context) error { return embedded.RemovePostgres(dir) })
 	}
 }
 

@@ -18,9 +18,6 @@ import (
 	"github.com/firstcome/firstcome/pkg/coupontest"
 )
 
-// How a test binary may end without a chance to stop what it started.
-const endVariable = "COUPONTEST_TEST_END"
-
 // TestEnd is run by TestReaper in a process of its own.
 func TestEnd(t *testing.T) {
 	how := os.Getenv(endVariable)
@@ -36,7 +33,7 @@ func TestEnd(t *testing.T) {
 		os.Exit(3)
 	case "fail":
 		t.Fatal("as some tests do")
-	case "pass":
+	case "pass", "bare": // which is without Main
 	default:
 		_, _ = io.Copy(io.Discard, os.Stdin) // until we are killed, or the parent is
 	}
@@ -55,8 +52,7 @@ func TestReaper(t *testing.T) {
 	if os.Getenv(coupontest.EnvServers) == "attach" {
 		return // nothing is started then, so there is nothing to stop
 	}
-	for _, how := range []string{"pass", "fail", "panic", "exit", "kill"} { // a time-out is a panic, too
-
+	for _, how := range []string{"pass", "fail", "bare", "panic", "exit", "kill"} { // a time-out is a panic, too
 		t.Run(how, func(t *testing.T) {
 			cmd := osexec.Command(os.Args[0], "-test.run=^TestEnd$", "-test.v")
 			cmd.Env = append(os.Environ(), endVariable+"="+how)
@@ -64,7 +60,7 @@ func TestReaper(t *testing.T) {
 			if how == "kill" {
 				_ = cmd.Process.Kill()
 			}
-			if err := cmd.Wait(); (err == nil) != (how == "pass") {
+			if err := cmd.Wait(); (err == nil) != (how == "pass" || how == "bare") {
 				t.Errorf("ended with %v", err)
 			}
 			for _, address := range addresses {

@@ -43,9 +43,6 @@ type Servers struct {
 // means all of them.
 func Start(t testing.TB, needs ...Need) *Servers {
 	t.Helper()
-	if !mainRan {
-		t.Fatal("coupontest: this package needs func TestMain(m *testing.M) { coupontest.Main(m) }, which stops the servers")
-	}
 	return place(t, shared, false, needs)
 }
 
@@ -59,9 +56,6 @@ func StartAlone(t testing.TB, needs ...Need) *Servers {
 
 func startAlone(t testing.TB, brokers int, needs []Need) *Servers {
 	t.Helper()
-	if !mainRan {
-		t.Fatal("coupontest: this package needs func TestMain(m *testing.M) { coupontest.Main(m) }, which stops the servers")
-	}
 	own := newSet(true)
 	own.brokers = brokers
 	t.Cleanup(func() {

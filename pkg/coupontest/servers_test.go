@@ -3,6 +3,7 @@ package coupontest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -16,7 +17,31 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
-func TestMain(m *testing.M) { coupontest.Main(m) }
+// programs is a folder for what tests build.
+var programs string
+
+// endVariable says how a test binary is to end; most ways leave it no chance to stop what it started.
+const endVariable = "COUPONTEST_TEST_END"
+
+// TestMain has the reaper do all the work where TestReaper wants to see it do that.
+func TestMain(m *testing.M) {
+	if os.Getenv(endVariable) == "bare" {
+		os.Exit(m.Run())
+	}
+	coupontest.Main(withPrograms{m})
+}
+
+type withPrograms struct{ m *testing.M }
+
+func (w withPrograms) Run() int {
+	var err error
+	if programs, err = os.MkdirTemp("", "coupontest-programs-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(programs)
+	return w.m.Run()
+}
 
 func exec(ctx context.Context, databaseURL, command string) error {
 	conn, err := pgx.Connect(ctx, databaseURL)
