@@ -71,3 +71,26 @@ func ExampleProducer_Send() {
 		log.Fatal(err)
 	}
 }
+
+// worthAnother tells whether a claim that was not acknowledged should be asked
+// again, by whoever still has it.
+func worthAnother(err error) bool {
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, producer.ErrUnknownOutcome): // perhaps it is in the log, once: a second claim gets nobody two
+		return true
+	case errors.Is(err, producer.ErrUnavailable): // it is not, and won't be
+		return true
+	case errors.Is(err, producer.ErrClosed): // by another producer
+		return true
+	default: // ErrTooLarge
+		return false
+	}
+}
+
+func Example_outcomes() {
+	refused := fmt.Errorf("topic coupon.requests, partition 3: %w", producer.ErrTooLarge)
+	fmt.Println(worthAnother(nil), worthAnother(refused), worthAnother(producer.ErrUnknownOutcome))
+	// Output: false false true
+}

@@ -47,8 +47,9 @@ func TestRoom(t *testing.T) {
 		expect("there is room", first, nil, true)
 		expect("just enough room", second, nil, true)
 
-		large, small := takes(r, closing, 8), takes(r, closing, 1)
+		large := takes(r, closing, 8)
 		r.give(4)
+		small := takes(r, closing, 1)
 		expect("not enough yet", large, nil, false)
 		expect("behind it, though there would be room", small, nil, false)
 		large.cancel()

@@ -2,7 +2,6 @@ package kafkatest
 
 import (
 	"context"
-	"errors"
 	"expvar"
 	"fmt"
 	"log"
@@ -193,53 +192,3 @@ func metered(client *broker.Client) (*producer.Producer, error) {
 }
 
 // endregion
-
-// region outcomes
-
-// worthAnother tells whether a claim that was not acknowledged should be asked
-// again, by whoever still has it.
-func worthAnother(err error) bool {
-	switch {
-	case err == nil:
-		return false
-	case errors.Is(err, producer.ErrUnknownOutcome): // perhaps it is in the log, once: a second claim gets nobody two
-		return true
-	case errors.Is(err, producer.ErrUnavailable): // it is not, and won't be
-		return true
-	case errors.Is(err, producer.ErrClosed): // by another producer
-		return true
-	default: // ErrTooLarge
-		return false
-	}
-}
-
-// endregion
-
-func Example_outcomes() {
-	refused := fmt.Errorf("topic coupon.requests, partition 3: %w", producer.ErrTooLarge)
-	fmt.Println(worthAnother(nil), worthAnother(refused), worthAnother(producer.ErrUnknownOutcome))
-	// Output: false false true
-}
-
-// region secured
-
-func secured(password string) (*broker.Client, error) {
-	return broker.New(broker.Config{
-		Brokers:       []string{"kafka-1.example:9093", "kafka-2.example:9093"},
-		TLS:           true,
-		TLSCA:         "/etc/checkout/kafka-ca.pem", // empty: the system's certificates
-		SASLMechanism: broker.ScramSHA512,
-		SASLUsername:  "checkout",
-		SASLPassword:  password,
-	})
-}
-
-// endregion
-
-func Example_secured() {
-	_, err := secured("")
-	fmt.Println(err)
-	// Output:
-	// KAFKA_SASL_PASSWORD: missing
-	// KAFKA_TLS_CA: open /etc/checkout/kafka-ca.pem: no such file or directory
-}
