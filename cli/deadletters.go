@@ -11,7 +11,6 @@ import (
 
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
 	"github.com/firstcome/firstcome/cli/internal/letter"
-	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
 )
@@ -67,16 +66,11 @@ func (f *letterFlags) filter(given func(flag string) bool) (letter.Filter, error
 
 // box is where the dead letters are; the client is the caller's to close.
 func (a *app) box() (letter.Box, error) {
-	found, err := a.find(endpoint.KafkaBrokers)
+	client, err := a.kafka()
 	if err != nil {
 		return letter.Box{}, err
 	}
-	cfg, err := endpoint.Kafka(found, a.Getenv)
-	if err != nil {
-		return letter.Box{}, err
-	}
-	client, err := broker.New(cfg)
-	return letter.Box{Client: client, Topic: cfg.Topic(event.TopicDeadLetters)}, err
+	return letter.Box{Client: client, Topic: client.Config().Topic(event.TopicDeadLetters)}, nil
 }
 
 // tableLimit is how many lines a table has unless it is told.

@@ -25,6 +25,7 @@ const (
 
 // System is what a command sees of the machine.
 type System struct {
+	In       io.Reader // of a terminal, to ask whoever sits there; nil: there is nobody
 	Out, Err io.Writer
 	Getenv   func(string) string
 }
@@ -91,7 +92,7 @@ Exit codes: 0 done; 1 failed, refused, or a difference was found; 2 asked wrongl
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&a.dataDir, "data-dir", "./.firstcome", "data folder of local mode, whose endpoints.env names the servers")
-	root.AddCommand(a.local(), a.demo(), a.topics(), a.coupon(), a.claim(), a.load(), a.audit(), a.deadLetters())
+	root.AddCommand(a.local(), a.demo(), a.topics(), a.coupon(), a.claim(), a.load(), a.audit(), a.deadLetters(), a.tail(), a.replayGroup())
 	return root
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
 	"github.com/firstcome/firstcome/cli/internal/topic"
-	"github.com/firstcome/firstcome/pkg/broker"
 )
 
 const maxPartitions = 4096
@@ -50,15 +49,7 @@ changed later.`,
 }
 
 func (a *app) createTopics(cmd *cobra.Command, partitions, replication int) error {
-	found, err := a.find(endpoint.KafkaBrokers)
-	if err != nil {
-		return err
-	}
-	cfg, err := endpoint.Kafka(found, a.Getenv)
-	if err != nil {
-		return err
-	}
-	client, err := broker.New(cfg)
+	client, err := a.kafka()
 	if err != nil {
 		return err
 	}
@@ -68,7 +59,7 @@ func (a *app) createTopics(cmd *cobra.Command, partitions, replication int) erro
 			return err
 		}
 	}
-	outcomes, err := topic.Ensure(cmd.Context(), client, topic.Specs(cfg, partitions, replication))
+	outcomes, err := topic.Ensure(cmd.Context(), client, topic.Specs(client.Config(), partitions, replication))
 	differs := false
 	for _, o := range outcomes {
 		fmt.Fprintln(a.Out, o)

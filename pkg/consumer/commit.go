@@ -10,11 +10,13 @@ import (
 	"github.com/firstcome/firstcome/pkg/broker"
 )
 
-// The metadata of a group's offset: the highest source before that offset. What
-// a newer version may say besides stands after a space.
+// What a newer version may say besides stands after a space.
 const highestPrefix = "source="
 
-func formatHighest(highest int64) string {
+// OffsetMetadata is the text that Run commits beside a group's offset: the
+// highest source of all records before it, NoSource where there is none. Tools
+// that move a group's offset must write it too, or duplicates get through.
+func OffsetMetadata(highest int64) string {
 	if highest == NoSource {
 		return ""
 	}
@@ -41,7 +43,7 @@ func (w *worker) commit(ctx context.Context) {
 	if w.committed == w.next {
 		return
 	}
-	if err := w.records.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
+	if err := w.records.Commit(ctx, w.next, OffsetMetadata(w.highest)); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, broker.ErrFenced) { // the group tells that itself
 			w.log.Warn("committing the group's offset failed", "error", err, "offset", w.next)
 		}

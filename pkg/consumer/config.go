@@ -25,9 +25,10 @@ type Config struct {
 	// Log gets what goes wrong and is tried again; nil means slog.Default().
 	Log   *slog.Logger
 	Fetch FetchConfig
-	// CommitEvery is how old the group's offset may get while records are
-	// handled; default 1 s. What a crash leaves uncommitted is handled again
-	// by a handler that starts from the group.
+	// CommitEvery is how old the group's offset may get between two calls of
+	// Handle; default 1 s. What a crash leaves uncommitted is handled again by a
+	// handler that starts from the group. A Handle that takes longer than that
+	// should return in between, as Each does: see RecordError.
 	CommitEvery time.Duration
 
 	// SessionTimeout, Heartbeat and RebalanceTimeout are those of GroupConfig.
@@ -57,12 +58,12 @@ type Config struct {
 func (c *Config) check(h Handler) error {
 	problems := c.Retry.problems(c.DeadLetters != nil)
 	if c.Client == nil {
-		problems = append(problems, errors.New("Client: missing"))
+		problems = append(problems, errors.New("no Client"))
 	} else {
 		problems = append(problems, c.topicProblems(c.Client.Config())...)
 	}
 	if h == nil {
-		problems = append(problems, errors.New("the handler is nil"))
+		problems = append(problems, errors.New("no handler"))
 	}
 	if each, ok := h.(Each); ok && c.GroupID == "" && each.Start.at == fromGroup {
 		problems = append(problems, fmt.Errorf("Each.Start: %w", ErrNoGroup))

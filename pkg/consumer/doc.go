@@ -2,8 +2,9 @@
 //
 //   - Run hands the records of a topic to a Handler, in order, each partition
 //     on its own, without the journal's duplicates, starting from the group's
-//     offset or from the handler's own store. RunPartition does that for one
-//     partition, over any Log: a test's too.
+//     offset or from the handler's own store. Each is a Handler that takes them
+//     one by one, decoded. RunPartition does that for one partition, over any
+//     Log: that of package consumertest, too.
 //   - RunGroup says which partitions this process owns, and no more.
 //   - A Fetcher reads one partition, and no more.
 //
@@ -11,4 +12,6 @@
 // membership never protects an effect. Commits through an Assignment are
 // fenced by the group's generation; a Handler with a store of its own fences
 // there, by writing the offset in the same transaction.
+//
+// The page docs/downstream.md is the introduction.
 package consumer

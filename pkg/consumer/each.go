@@ -3,9 +3,14 @@ package consumer
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/firstcome/firstcome/pkg/event"
 )
+
+// eachLimit keeps the group's offset from getting older than CommitEvery by more
+// than a record takes, and a batch may hold thousands.
+const eachLimit = time.Second
 
 // Each is a Handler that takes the records of the journal one by one, decoded.
 // Records for which there is no function are passed over.
@@ -33,9 +38,13 @@ type Each struct {
 // Assigned says Start.
 func (e Each) Assigned(context.Context, int32) (Start, error) { return e.Start, nil }
 
-// Handle hands out the records until one fails.
+// Handle hands out the records until one fails, or a second has passed.
 func (e Each) Handle(ctx context.Context, b Batch) error {
-	for _, r := range b.Records {
+	began := time.Now()
+	for i, r := range b.Records {
+		if i > 0 && time.Since(began) >= eachLimit {
+			return &RecordError{Offset: r.Offset}
+		}
 		err := ctx.Err()
 		if err == nil {
 			err = e.one(ctx, r)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
@@ -155,4 +156,27 @@ func TestEach_letsGo(t *testing.T) {
 		t.Errorf("returned %v", err)
 	}
 	leaves(t, l, broker.Offset{Offset: 2, Metadata: "source=1"})
+}
+
+// However many records a batch has, and however slow they are: what a crash leaves uncommitted is little.
+func TestEach_slow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &consumertest.Log{Partition: 3}
+		var behind, done int64
+		began := time.Now()
+		for n := range 1000 {
+			l.Grant("tea", fmt.Sprint("user", n))
+		}
+		err := drain(t, l, consumer.Each{Granted: func(context.Context, event.CouponGranted, event.Meta) error {
+			committed, _, _ := l.Committed(t.Context())
+			behind = max(behind, done-committed.Offset)
+			done++
+			<-time.After(100 * time.Millisecond)
+			return nil
+		}})
+		if took := time.Since(began); err != nil || done != 1000 || behind > 20 || took > 101*time.Second {
+			t.Errorf("returned %v after %v; %d done, and up to %d of them not committed", err, took, done, behind)
+		}
+		leaves(t, l, broker.Offset{Offset: 1000, Metadata: "source=999"})
+	})
 }

@@ -52,9 +52,10 @@ func (w *worker) attempt(ctx context.Context, t *trial) error {
 		told.Handled = max(0, at(b.Records, err))
 	}
 	w.done(t, told.Handled)
-	if err != nil {
+	if err != nil && (told.Handled == 0 || !unfinished(err)) {
 		return w.failed(ctx, t, len(b.Records)-told.Handled, told)
 	}
+	told.Err = nil
 	w.goesOn()
 	t.most *= 2
 	w.tell(ctx, t, told)
@@ -68,6 +69,12 @@ func at(records []event.Record, err error) int {
 		return -1
 	}
 	return slices.IndexFunc(records, func(r event.Record) bool { return r.Offset == of.Offset })
+}
+
+// unfinished tells that nothing failed.
+func unfinished(err error) bool {
+	var of *RecordError
+	return errors.As(err, &of) && of.Err == nil
 }
 
 // done takes the first n records off what is left. Offset and source move
@@ -136,7 +143,7 @@ func (w *worker) rejected(ctx context.Context, t *trial, err error) (bool, error
 func (w *worker) giveUp(ctx context.Context, t *trial, told Stats) error {
 	r, cause := t.left.Records[0], told.Err
 	var of *RecordError
-	if errors.As(cause, &of) && of.Offset == r.Offset {
+	if errors.As(cause, &of) && of.Offset == r.Offset && of.Err != nil {
 		cause = of.Err
 	}
 	told.Attempts = t.attempts

@@ -26,7 +26,7 @@ type stomach struct {
 	with   error // what it returns; errPoison by default
 	taken  string
 	given  []string // each batch
-	kept   []event.Record
+	kept   [][]event.Record
 	own    []consumer.Batch // what an own store would have kept
 }
 
@@ -36,7 +36,7 @@ func (s *stomach) Assigned(context.Context, int32) (consumer.Start, error) {
 
 func (s *stomach) Handle(_ context.Context, b consumer.Batch) error {
 	s.given = append(s.given, letters(b.Records))
-	s.kept = append(s.kept, b.Records...)
+	s.kept = append(s.kept, b.Records)
 	bad := slices.IndexFunc(b.Records, func(r event.Record) bool { return strings.Contains(s.poison, string(r.Value)) })
 	err := errPoison
 	if s.with != nil {
@@ -103,20 +103,45 @@ func TestRecordError_ofNoRecord(t *testing.T) {
 	})
 }
 
+// A handler that says that it is not finished, and has done nothing, is not called in a tight loop.
+func TestRecordError_unfinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, began := 0, time.Now()
+		h := &clerk{handle: func(b consumer.Batch) error {
+			if calls++; calls < 10 {
+				return &consumer.RecordError{Offset: b.Records[0].Offset}
+			}
+			return nil
+		}}
+		if err := drain(t, logOf("ab"), h); err != nil || time.Since(began) < 3*time.Second {
+			t.Errorf("returned %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestRunPartition_checksRetry(t *testing.T) {
+	h := &clerk{}
+	err := drain(t, logOf("a"), h, giveUp(3, consumer.DeadLetter))
+	if err == nil || !strings.Contains(err.Error(), "DeadLetters: missing") || len(h.told) > 0 {
+		t.Errorf("returned %v, told %v", err, h.told)
+	}
+}
+
 func TestRetry_givesUp(t *testing.T) {
-	all := "abcdefghijklm"
+	all := "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for _, c := range []struct {
 		name   string
 		poison string
 		picky  bool
 		calls  int // of Handle, at most
 	}{
-		{"by batch", "f", false, 20},
-		{"by batch, first and last", "am", false, 30},
-		{"by batch, all in a row", "defgh", false, 50},
-		{"by batch, nothing else", all, false, 100},
+		{"by batch", "f", false, 25},
+		{"by batch, first and last", "aZ", false, 40},
+		{"by batch, some in a row", "defgh", false, 60},
+		{"by batch, nothing else", all, false, 5 * 52},
+		{"by batch, what follows is not taken one by one", "a", false, 16},
 		{"by record", "f", true, 4},
-		{"by record, nothing else", all, true, 50},
+		{"by record, nothing else", all, true, 3 * 52},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -144,7 +169,7 @@ func TestRetry_givesUp(t *testing.T) {
 						t.Errorf("%+v, %v", letter, err)
 					}
 				}
-				leaves(t, l, broker.Offset{Offset: 13, Metadata: "source=120"})
+				leaves(t, l, broker.Offset{Offset: 52, Metadata: "source=510"})
 			})
 		})
 	}
@@ -169,6 +194,32 @@ func TestRetry_attempts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What fails for a while and is taken then is forgotten: neither its attempts nor its waits are the next one's.
+func TestRetry_beginsAnewWithEachRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, failed, began := logOf("abcdef"), map[int64]int{}, time.Now()
+		l.Piece = 0
+		h := &clerk{handle: func(b consumer.Batch) error {
+			r := b.Records[0]
+			if failed[r.Offset]++; failed[r.Offset] < 5 {
+				return &consumer.RecordError{Offset: r.Offset, Err: errPoison}
+			}
+			if len(b.Records) > 1 {
+				return &consumer.RecordError{Offset: b.Records[1].Offset}
+			}
+			return nil
+		}}
+		if err := drain(t, l, h, func(p *consumer.PartitionConfig) {
+			p.Retry = consumer.Retry{Attempts: 5, Min: time.Second, Max: time.Hour, Then: consumer.Stop}
+		}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 6*15*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 func TestRetry_stops(t *testing.T) {
@@ -232,7 +283,7 @@ func TestRejectError_inTheMiddle(t *testing.T) {
 			if err := drain(t, l, s, to(box), giveUp(1, consumer.Stop)); err != nil || letters(box.records()) != "b" || s.taken != "acd" {
 				t.Errorf("returned %v, took %s, buried %v", err, s.taken, box.letters)
 			}
-			if have := letters(s.kept); have != "abcdacd" && have != "abcdcd" {
+			if have := letters(slices.Concat(s.kept...)); have != "abcdacd" && have != "abcdcd" {
 				t.Errorf("picky %v: it has kept %s", picky, have)
 			}
 		}
@@ -272,14 +323,14 @@ func TestConfig_problemsAllAtOnce(t *testing.T) {
 		h    consumer.Handler
 		want []string
 	}{
-		{"nothing", consumer.Config{}, nil, []string{"Client: missing", "handler is nil"}},
+		{"nothing", consumer.Config{}, nil, []string{"no Client", "no handler"}},
 		{"no letters", consumer.Config{Retry: consumer.Retry{Then: consumer.DeadLetter}}, &stomach{},
-			[]string{"Client: missing", "Retry.Attempts: missing", "DeadLetters: missing"}},
-		{"no end", consumer.Config{Retry: consumer.Retry{Attempts: 3}}, &stomach{}, []string{"Client: missing", "Retry.Then: missing"}},
-		{"negative", consumer.Config{Retry: consumer.Retry{Attempts: -1, Min: -1, Then: consumer.Stop}}, &stomach{}, []string{"Client: missing", "Retry.Attempts: -1 is negative", "Retry.Min and Max"}},
-		{"no range", consumer.Config{Retry: consumer.Retry{Min: 2, Max: 1}}, &stomach{}, []string{"Client: missing", "Retry.Min and Max: 2ns to 1ns"}},
-		{"no such end", consumer.Config{Retry: consumer.Retry{Then: 7}}, &stomach{}, []string{"Client: missing", "Retry.Then: 7 is none"}},
-		{"no group", consumer.Config{}, consumer.Each{}, []string{"Client: missing", "Each.Start: there is no group"}},
+			[]string{"no Client", "Retry.Attempts: missing", "DeadLetters: missing"}},
+		{"no end", consumer.Config{Retry: consumer.Retry{Attempts: 3}}, &stomach{}, []string{"no Client", "Retry.Then: missing"}},
+		{"negative", consumer.Config{Retry: consumer.Retry{Attempts: -1, Min: -1, Then: consumer.Stop}}, &stomach{}, []string{"no Client", "Retry.Attempts: -1 is negative", "Retry.Min and Max"}},
+		{"no range", consumer.Config{Retry: consumer.Retry{Min: 2, Max: 1}}, &stomach{}, []string{"no Client", "Retry.Min and Max: 2ns to 1ns"}},
+		{"no such end", consumer.Config{Retry: consumer.Retry{Then: 7}}, &stomach{}, []string{"no Client", "Retry.Then: 7 is none"}},
+		{"no group", consumer.Config{}, consumer.Each{}, []string{"no Client", "Each.Start: there is no group"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := consumer.Run(t.Context(), c.cfg, c.h)
@@ -302,12 +353,14 @@ func TestConfig_lettersElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
 	for _, topic := range []string{"", "stage.coupon.grants", "mine"} {
 		box, err := producer.New(producer.Config{Client: client, Topic: topic})
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = consumer.Run(t.Context(), consumer.Config{Client: client, GroupID: "g", Topic: "mine", DeadLetters: box}, &stomach{})
+		err = consumer.Run(ended, consumer.Config{Client: client, GroupID: "g", Topic: "mine", DeadLetters: box}, &stomach{})
 		if err == nil || !strings.Contains(err.Error(), "DeadLetters: topic "+box.Topic()+" is not for them") {
 			t.Errorf("letters into %q: %v", box.Topic(), err)
 		}

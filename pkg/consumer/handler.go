@@ -72,13 +72,20 @@ func (b Batch) head(n int, highest int64) Batch {
 // RecordError is returned by Handle of a handler that has done the records before
 // the one at Offset, and failed with that one. It is told apart by what it
 // wraps: ErrReassign, a *RejectError (which need not say its Offset then), or
-// any other error.
+// any other error. With nothing in it, nothing has failed: the rest comes at
+// once, and the group's offset may move in between. That is for batches that
+// take long.
 type RecordError struct {
-	Offset int64 // of the record that failed
+	Offset int64 // of the record that failed, or comes next
 	Err    error
 }
 
-func (e *RecordError) Error() string { return fmt.Sprintf("record at offset %d: %v", e.Offset, e.Err) }
+func (e *RecordError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("done up to offset %d", e.Offset)
+	}
+	return fmt.Sprintf("record at offset %d: %v", e.Offset, e.Err)
+}
 
 // Unwrap gives the cause.
 func (e *RecordError) Unwrap() error { return e.Err }

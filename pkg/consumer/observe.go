@@ -6,8 +6,8 @@ import (
 )
 
 // Stats is how a partition is doing. Observe is told after each call of Handle,
-// while the partition is paused, and about every second while there is nothing
-// to handle.
+// while the partition is paused, about every second while there is nothing to
+// handle, and when it is revoked.
 type Stats struct {
 	Partition int32
 	Next      int64 // offset that comes next: everything before it is done
@@ -23,6 +23,7 @@ type Stats struct {
 	Attempts    int           // failures in a row of the records at Next
 	Err         error         // of this call; nil: all was well
 	Paused      bool          // the sink is not well
+	Revoked     bool          // the partition is no longer this process's: what was told of it is out of date
 }
 
 // tell fills in the rest.

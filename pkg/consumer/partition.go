@@ -58,6 +58,8 @@ type PartitionConfig struct {
 //
 //   - ctx's error, or the one that a call met when ctx had ended
 //   - ErrRejoin, from Handle or Idle: the owner may be none any more
+//   - a *StopError, where Retry says Stop; ErrNoGroup, from Committed; and what
+//     is wrong with cfg
 //   - the error of Assigned, Idle, Fetch (such as *OutOfRangeError), Committed
 //     or Bounds; and producer.ErrClosed, from dead letters that were needed for
 //     a record that can't be read
@@ -70,6 +72,9 @@ func RunPartition(ctx context.Context, cfg PartitionConfig, of Log, h Handler) e
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if err := errors.Join(cfg.Retry.problems(cfg.DeadLetters != nil)...); err != nil {
+		return fmt.Errorf("consumer.PartitionConfig: %w", err)
 	}
 	w := &worker{cfg: cfg, handler: h, records: of, log: cfg.Log.With("partition", cfg.Partition)}
 	return w.run(ctx)
@@ -102,6 +107,7 @@ func (w *worker) run(ctx context.Context) error {
 		}
 		err = w.consume(ctx, start)
 		w.handler.Revoked(w.cfg.Partition)
+		w.tell(ctx, nil, Stats{Revoked: true})
 		if !errors.Is(err, ErrReassign) || ctx.Err() != nil {
 			return err
 		}

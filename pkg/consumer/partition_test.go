@@ -96,7 +96,9 @@ func drain(t *testing.T, l *consumertest.Log, h consumer.Handler, change ...func
 	for _, c := range change {
 		c(&cfg)
 	}
-	return consumertest.Drain(t.Context(), cfg, l, h)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Hour) // synctest's
+	defer cancel()
+	return consumertest.Drain(ctx, cfg, l, h)
 }
 
 func quietly() consumer.PartitionConfig {
@@ -150,6 +152,8 @@ func TestRunPartition(t *testing.T) {
 		{"from the group, or the end", consumer.FromGroupOr(consumer.FromEnd()), &broker.Offset{Offset: 1, Metadata: "source=0"}, "abc", nil, nil,
 			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the group, or an own place", consumer.FromGroupOr(consumer.From(1, 0)), nil, "abc", nil, nil,
+			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
+		{"from the group, or from the group, or an own place", consumer.FromGroupOr(consumer.FromGroupOr(consumer.From(1, 0))), nil, "abc", nil, nil,
 			"assigned 3,b,c,revoked 3", "", broker.Offset{Offset: 3, Metadata: "source=20"}, nil},
 		{"from the group, or from the group", consumer.FromGroupOr(consumer.FromGroup()), nil, "ab", nil, nil,
 			"assigned 3,a,b,revoked 3", "", broker.Offset{Offset: 2, Metadata: "source=10"}, nil},
@@ -254,4 +258,9 @@ func TestRunPartition_gaps(t *testing.T) {
 		t.Errorf("returned %v, told %v", err, h.told)
 	}
 	leaves(t, l, broker.Offset{Offset: 8, Metadata: "source=20"})
+	l.Gap(1)
+	if err := drain(t, l, h); err != nil {
+		t.Error(err)
+	}
+	leaves(t, l, broker.Offset{Offset: 9, Metadata: "source=20"})
 }

@@ -143,6 +143,10 @@ func TestObserve(t *testing.T) {
 				if o.Partition != 3 {
 					t.Errorf("%+v", o)
 				}
+				if o.Revoked {
+					told = append(told, "revoked")
+					return
+				}
 				told = append(told, fmt.Sprintf("next %d end %d lag %d age %v handled %d letters %d attempts %d err %v",
 					o.Next, o.End, o.Lag, o.Age.Round(time.Minute), o.Handled, o.DeadLetters, o.Attempts, o.Err != nil))
 			}
@@ -154,7 +158,8 @@ func TestObserve(t *testing.T) {
 next 2 end 5 lag 3 age 9m0s handled 2 letters 0 attempts 0 err false
 next 2 end 5 lag 3 age 7m0s handled 0 letters 1 attempts 1 err true
 next 4 end 5 lag 1 age 7m0s handled 0 letters 1 attempts 2 err true
-next 5 end 5 lag 0 age 0s handled 1 letters 0 attempts 0 err false`); have != want {
+next 5 end 5 lag 0 age 0s handled 1 letters 0 attempts 0 err false
+revoked`); have != want {
 			t.Errorf("told\n%s\nnot\n%s", have, want)
 		}
 	})
@@ -167,25 +172,25 @@ func TestObserve_whatComesMeanwhile(t *testing.T) {
 		s := &sink{until: time.Now().Add(time.Minute), says: consumer.ErrUnhealthy}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		var last consumer.Stats
-		idle, cfg := 0, quietly()
+		var last, paused consumer.Stats
+		idle, more, began, cfg := 0, journal("abcde")[1:], time.Now(), quietly()
 		cfg.Observe = func(o consumer.Stats) {
 			last = o
-			if o.Handled == 0 && !o.Paused {
+			if time.Since(began) > 30*time.Second {
+				l.Append(more...)
+				more = nil
+			}
+			if o.Paused {
+				paused = o
+			} else if o.Handled == 0 && !o.Revoked {
 				idle++
 			}
 		}
-		go func() {
-			<-time.After(30 * time.Second)
-			l.Append(journal("abcde")[1:]...)
-			<-time.After(20 * time.Second)
-			synctest.Wait()
-			if !last.Paused || last.Lag != 5 || last.End != 5 || last.Next != 0 {
-				t.Errorf("paused: %+v", last)
-			}
-		}()
 		if err := consumer.RunPartition(ctx, cfg, l, s); !errors.Is(err, context.DeadlineExceeded) || s.taken != "abcde" {
 			t.Errorf("returned %v, took %s", err, s.taken)
+		}
+		if paused.Lag != 5 || paused.End != 5 || paused.Next != 0 {
+			t.Errorf("paused: %+v", paused)
 		}
 		if last.Lag != 0 || last.Age != 0 || last.Err != nil || idle < 50 || idle > 60 {
 			t.Errorf("idle %d times: %+v", idle, last)

@@ -72,7 +72,7 @@ func TestUnseen(t *testing.T) {
 
 func TestHighest_survivesTheMetadata(t *testing.T) {
 	for _, highest := range []int64{NoSource, 0, 1, 1<<48 - 1} {
-		if have := parseHighest(formatHighest(highest)); have != highest {
+		if have := parseHighest(OffsetMetadata(highest)); have != highest {
 			t.Errorf("%d became %d", highest, have)
 		}
 	}
@@ -96,7 +96,7 @@ func FuzzParseHighest(f *testing.F) {
 		if highest < NoSource || highest != NoSource && !strings.HasPrefix(metadata, highestPrefix) {
 			t.Errorf("%q became %d", metadata, highest)
 		}
-		if have := parseHighest(formatHighest(highest)); have != highest {
+		if have := parseHighest(OffsetMetadata(highest)); have != highest {
 			t.Errorf("%d became %d", highest, have)
 		}
 	})

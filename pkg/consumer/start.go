@@ -92,7 +92,7 @@ func (w *worker) begin(ctx context.Context, start Start) error {
 		return err
 	}
 	if start.at == fromGroup && start.first != fromGroup {
-		if err := w.records.Commit(ctx, w.next, formatHighest(w.highest)); err != nil {
+		if err := w.records.Commit(ctx, w.next, OffsetMetadata(w.highest)); err != nil {
 			return fmt.Errorf("committing where the group begins: %w", err)
 		}
 		found, offset.Offset = true, w.next

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
+	"github.com/firstcome/firstcome/cli/internal/printed"
 	"github.com/firstcome/firstcome/pkg/broker"
 	"github.com/firstcome/firstcome/pkg/consumer"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -45,15 +44,15 @@ func (e Entry) Name() string {
 	if e.Problem != nil {
 		return fmt.Sprintf("offset %d", e.Offset())
 	}
-	return fmt.Sprintf("dead letter %d (%s, %s)", e.Offset(), e.Place(), clean(string(e.Reason)))
+	return fmt.Sprintf("dead letter %d (%s, %s)", e.Offset(), e.Place(), printed.Clean(string(e.Reason)))
 }
 
 // Place is where the record came from.
 func (e Entry) Place() string {
 	if e.To > e.From {
-		return fmt.Sprintf("%s/%d/%d-%d", clean(e.Topic), e.Partition, e.From, e.To)
+		return fmt.Sprintf("%s/%d/%d-%d", printed.Clean(e.Topic), e.Partition, e.From, e.To)
 	}
-	return fmt.Sprintf("%s/%d/%d", clean(e.Topic), e.Partition, e.From)
+	return fmt.Sprintf("%s/%d/%d", printed.Clean(e.Topic), e.Partition, e.From)
 }
 
 // place tells records apart. A topic that was made anew under its old name has other records at the same offsets.
@@ -182,14 +181,4 @@ func (r *reader) at(ctx context.Context, offset int64) (event.Record, error) {
 			return record, nil
 		}
 	}
-}
-
-// clean keeps a text from outside on its line and out of the terminal's controls.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firstcome/firstcome/cli/internal/printed"
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
@@ -137,7 +138,7 @@ func TestWrite(t *testing.T) {
 	if err := WriteTable(&lines, entries); err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf(table, entries[3].Time.UTC().Format(timeLayout)); lines.String() != want {
+	if want := fmt.Sprintf(table, entries[3].Time.UTC().Format(printed.TimeLayout)); lines.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", lines.String(), want)
 	}
 	var whole, objects []string

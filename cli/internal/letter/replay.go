@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/firstcome/firstcome/cli/internal/printed"
 	"github.com/firstcome/firstcome/pkg/event"
 	"github.com/firstcome/firstcome/pkg/producer"
 	"github.com/firstcome/firstcome/services/issuer/partition"
@@ -49,7 +50,7 @@ func (p Replay) Request(l event.Letter) (Request, error) {
 	}, p.Partitions)
 	switch {
 	case q.Refused != nil && !p.Force:
-		return Request{}, fmt.Errorf("it would be refused again, as %s: %s; --force sends it all the same", q.Refused.Reason, clean(q.Refused.Detail))
+		return Request{}, fmt.Errorf("it would be refused again, as %s: %s; --force sends it all the same", q.Refused.Reason, printed.Clean(q.Refused.Detail))
 	case q.Refused != nil:
 		r.What = fmt.Sprintf("a record that will be refused as %s", q.Refused.Reason)
 	case q.Definition != nil:
@@ -69,7 +70,7 @@ func (p Replay) whole(l event.Letter) error {
 	case l.Record.Topic == p.Journal:
 		return errors.New("it is of the journal, which only issuers write: an operator has to look at it")
 	case l.Record.Topic != p.Requests:
-		return fmt.Errorf("it is of topic %s, and only requests can be asked again", clean(l.Record.Topic))
+		return fmt.Errorf("it is of topic %s, and only requests can be asked again", printed.Clean(l.Record.Topic))
 	case l.OfBatch():
 		gone = "it stands for a batch that could not be read, of which it has only the beginning"
 	case l.ValueBytes > 0:
@@ -81,7 +82,7 @@ func (p Replay) whole(l event.Letter) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%s; the whole is only at %s/%d/%d, as long as that topic keeps it", gone, clean(l.Record.Topic), l.Record.Partition, l.Record.Offset)
+	return fmt.Errorf("%s; the whole is only at %s/%d/%d, as long as that topic keeps it", gone, printed.Clean(l.Record.Topic), l.Record.Partition, l.Record.Offset)
 }
 
 // Tally is what became of those that were to be sent.

@@ -8,25 +8,24 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
+	"github.com/firstcome/firstcome/cli/internal/printed"
 	"github.com/firstcome/firstcome/pkg/event"
 )
-
-const timeLayout = "2006-01-02T15:04:05.000Z"
 
 // WriteTable prints a line an entry: nothing of its value, which names a person.
 func WriteTable(w io.Writer, entries []Entry) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "OFFSET\tFROM\tTIME\tREASON\tCOUPON\tBYTES\tCOPIES\tDETAIL")
 	for _, e := range entries {
-		at, coupon := e.Time.UTC().Format(timeLayout), e.CouponID
+		at, coupon := e.Time.UTC().Format(printed.TimeLayout), e.CouponID
 		if coupon == "" {
 			coupon = "-"
 		}
 		if e.Problem != nil {
-			fmt.Fprintf(t, "%d\t-\t%s\t-\t-\t%d\t1\t%s\n", e.Offset(), at, e.Bytes, clean(e.Problem.Error()))
+			fmt.Fprintf(t, "%d\t-\t%s\t-\t-\t%d\t1\t%s\n", e.Offset(), at, e.Bytes, printed.Clean(e.Problem.Error()))
 			continue
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", e.Offset(), e.Place(), at, clean(string(e.Reason)), coupon, e.Bytes, len(e.Copies), clean(e.Detail))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", e.Offset(), e.Place(), at, printed.Clean(string(e.Reason)), coupon, e.Bytes, len(e.Copies), printed.Clean(e.Detail))
 	}
 	return t.Flush()
 }
@@ -36,12 +35,12 @@ func WriteWhole(w io.Writer, e Entry, r event.Record) error {
 	l, err := event.ReadDeadLetter(r)
 	if err != nil {
 		l = event.Letter{Record: r}
-		fmt.Fprintf(w, "%s, %s: %s\n", e.Name(), e.Time.UTC().Format(timeLayout), clean(err.Error()))
+		fmt.Fprintf(w, "%s, %s: %s\n", e.Name(), e.Time.UTC().Format(printed.TimeLayout), printed.Clean(err.Error()))
 	} else {
-		fmt.Fprintf(w, "%s, %s: %s\n", e.Name(), e.Time.UTC().Format(timeLayout), clean(l.Detail))
+		fmt.Fprintf(w, "%s, %s: %s\n", e.Name(), e.Time.UTC().Format(printed.TimeLayout), printed.Clean(l.Detail))
 	}
 	for _, h := range l.Record.Headers {
-		fmt.Fprintf(w, "  %s: %s\n", clean(h.Key), shown(h.Value, 0))
+		fmt.Fprintf(w, "  %s: %s\n", printed.Clean(h.Key), shown(h.Value, 0))
 	}
 	if l.HeadersLeftOut > 0 {
 		fmt.Fprintf(w, "  %d more headers were left out\n", l.HeadersLeftOut)
@@ -57,7 +56,7 @@ func shown(b []byte, of int) string {
 	switch {
 	case b == nil:
 		return "null"
-	case !utf8.Valid(b) || clean(text) != text:
+	case !utf8.Valid(b) || printed.Clean(text) != text:
 		text = "base64 " + base64.StdEncoding.EncodeToString(b)
 	}
 	if of > 0 {
@@ -69,22 +68,22 @@ func shown(b []byte, of int) string {
 // line is an entry as --json writes it. Bytes that are not UTF-8 stand in base64 in a member of their own; a null key or
 // value is in neither.
 type line struct {
-	Offset         int64    `json:"offset"` // of the dead letter, its newest copy
-	Copies         int      `json:"copies"`
-	WrittenAt      string   `json:"written_at"`
-	Problem        string   `json:"problem,omitempty"` // it is no dead letter
-	From           *from    `json:"from,omitempty"`
-	Reason         string   `json:"reason,omitempty"`
-	Detail         string   `json:"detail,omitempty"`
-	Key            *string  `json:"key,omitempty"`
-	KeyBase64      *string  `json:"key_base64,omitempty"`
-	Value          *string  `json:"value,omitempty"`
-	ValueBase64    *string  `json:"value_base64,omitempty"`
-	Bytes          int      `json:"value_bytes"` // of the value as it was
-	KeyCut         bool     `json:"key_cut"`
-	ValueCut       bool     `json:"value_cut"`
-	HeadersLeftOut int      `json:"headers_left_out"`
-	Headers        []header `json:"headers"`
+	Offset         int64            `json:"offset"` // of the dead letter, its newest copy
+	Copies         int              `json:"copies"`
+	WrittenAt      string           `json:"written_at"`
+	Problem        string           `json:"problem,omitempty"` // it is no dead letter
+	From           *from            `json:"from,omitempty"`
+	Reason         string           `json:"reason,omitempty"`
+	Detail         string           `json:"detail,omitempty"`
+	Key            *string          `json:"key,omitempty"`
+	KeyBase64      *string          `json:"key_base64,omitempty"`
+	Value          *string          `json:"value,omitempty"`
+	ValueBase64    *string          `json:"value_base64,omitempty"`
+	Bytes          int              `json:"value_bytes"` // of the value as it was
+	KeyCut         bool             `json:"key_cut"`
+	ValueCut       bool             `json:"value_cut"`
+	HeadersLeftOut int              `json:"headers_left_out"`
+	Headers        []printed.Header `json:"headers"`
 }
 
 // from is where the record was.
@@ -96,43 +95,24 @@ type from struct {
 	Time       string `json:"time"`
 }
 
-type header struct {
-	Name        string  `json:"name"`
-	Value       *string `json:"value,omitempty"`
-	ValueBase64 *string `json:"value_base64,omitempty"`
-}
-
 // WriteJSON prints an entry with all that its newest copy holds as one line.
 func WriteJSON(w io.Writer, e Entry, r event.Record) error {
-	out := line{Offset: e.Offset(), Copies: len(e.Copies), WrittenAt: r.Time.UTC().Format(timeLayout), Bytes: e.Bytes, Headers: []header{}}
+	out := line{Offset: e.Offset(), Copies: len(e.Copies), WrittenAt: r.Time.UTC().Format(printed.TimeLayout), Bytes: e.Bytes, Headers: []printed.Header{}}
 	l, err := event.ReadDeadLetter(r)
 	if err != nil {
 		l = event.Letter{Record: r}
 		out.Problem = err.Error()
 	} else {
-		out.From = &from{l.Record.Topic, l.Record.Partition, l.Record.Offset, l.Record.LastOffset, l.Record.Time.UTC().Format(timeLayout)}
+		out.From = &from{l.Record.Topic, l.Record.Partition, l.Record.Offset, l.Record.LastOffset, l.Record.Time.UTC().Format(printed.TimeLayout)}
 		out.Reason, out.Detail = string(l.Reason), l.Detail
 	}
 	out.KeyCut, out.ValueCut, out.HeadersLeftOut = l.KeyBytes > 0, l.ValueBytes > 0, l.HeadersLeftOut
-	out.Key, out.KeyBase64 = either(l.Record.Key)
-	out.Value, out.ValueBase64 = either(l.Record.Value)
+	out.Key, out.KeyBase64 = printed.Either(l.Record.Key)
+	out.Value, out.ValueBase64 = printed.Either(l.Record.Value)
 	for _, h := range l.Record.Headers {
-		text, encoded := either(h.Value)
-		out.Headers = append(out.Headers, header{h.Key, text, encoded})
+		out.Headers = append(out.Headers, printed.HeaderOf(h))
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(out)
-}
-
-func either(b []byte) (text, encoded *string) {
-	switch {
-	case b == nil:
-		return nil, nil
-	case utf8.Valid(b):
-		s := string(b)
-		return &s, nil
-	}
-	s := base64.StdEncoding.EncodeToString(b)
-	return nil, &s
 }
