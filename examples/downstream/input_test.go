@@ -28,8 +28,7 @@ func TestBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, c.program, c.env, c.args...)
-			<-p.done
-			if code := p.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.out.String(), c.says) {
+			if code := p.ends(t); code != 1 || !strings.Contains(p.out.String(), c.says) {
 				t.Errorf("exits with %d: %s", code, p.out.String())
 			}
 		})

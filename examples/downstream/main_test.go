@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
@@ -106,20 +106,27 @@ func (p *process) stop(t testing.TB) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatalf("%s: %v", p.name, err)
 	}
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		t.Fatalf("%s goes on after SIGTERM", p.name)
-	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := p.ends(t); code != 0 {
 		t.Errorf("%s exits with %d", p.name, code)
 	}
 }
 
-// says waits until the program has logged something.
-func (p *process) says(t testing.TB, text string) {
+// ends returns the exit code once the program has ended.
+func (p *process) ends(t testing.TB) int {
 	t.Helper()
-	eventually(t, func() bool { return strings.Contains(p.out.String(), text) }, func() string { return p.name + " does not say: " + text })
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		t.Fatalf("%s does not end", p.name)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// says waits until the program has logged a line like that.
+func (p *process) says(t testing.TB, pattern string) {
+	t.Helper()
+	line := regexp.MustCompile(pattern)
+	eventually(t, func() bool { return line.MatchString(p.out.String()) }, func() string { return p.name + " does not say: " + pattern })
 }
 
 // eventually waits for a condition that nobody signals.

@@ -27,13 +27,20 @@ type receiver struct {
 	end    context.CancelCauseFunc // ends the program
 }
 
+// payload is what Standard Webhooks recommends. Its data is the record as it stands in the journal.
+type payload struct {
+	Type      string          `json:"type"`
+	Timestamp time.Time       `json:"timestamp"`
+	Data      json.RawMessage `json:"data"`
+}
+
 // granted returns once the receiver has the grant.
 func (r *receiver) granted(ctx context.Context, g event.CouponGranted, m event.Meta) error {
 	record, err := g.Message(m)
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(map[string]any{"type": event.TypeCouponGranted, "timestamp": g.RequestedAt, "data": json.RawMessage(record.Value)})
+	body, err := json.Marshal(payload{event.TypeCouponGranted, g.RequestedAt, record.Value})
 	if err != nil {
 		return err
 	}
