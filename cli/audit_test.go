@@ -178,7 +178,7 @@ func (s *still) isJSON(person, sequence, source string) {
 		s.t.Fatal(err)
 	}
 	want := fmt.Sprintf(`{"bounds":[{"log_start":0,"partition":0}],`+
-		`"compared":{"answers":0,"dead_letters":1,"definitions":3,"duplicates":0,"grants":21,"partitions":1,"postgres_rows":24,"redis_coupons":2,"redis_people":20,"truncated":0,"unknown":0},`+
+		`"compared":{"answers":0,"archived":0,"dead_letters":1,"definitions":3,"duplicates":0,"grants":21,"partitions":1,"postgres_rows":24,"redis_coupons":2,"redis_people":20,"truncated":0,"unknown":0},`+
 		`"differences":[{"coupon_id":"tea","kind":"missing","offset":%s,"partition":0,"place":"redis","sentence":"\"%s\" is missing in coupon tea, sequence %s (source 0/%s)","sequence":%s}],`+
 		`"found":{"redis":1},"ok":false}`, source, person, sequence, source, sequence)
 	if string(text) != want {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"sort"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -9,7 +10,7 @@ import (
 
 // Times are found without an index of their own, which would cost every insert: within a coupon and window the log time
 // never falls as the sequence rises, so that grants_sequence is searched as a sorted list is. A search looks at 27 rows of a
-// hundred million, and many searches go side by side, one statement for a step of all of them.
+// hundred million, or fewer where many go side by side, with one statement for a step of all of them.
 
 // span is a range of sequences: from first on, and below end; 0: without an end.
 type span struct{ first, end int64 }
@@ -48,17 +49,19 @@ const lastSequence = `SELECT coalesce(max(sequence), 0) FROM grants WHERE coupon
 const logTimesAt = `SELECT (SELECT g.log_time FROM grants g WHERE g.coupon_id = $1 AND g."window" = $2 AND g.sequence >= n.s ORDER BY g.sequence LIMIT 1)
 FROM unnest($3::bigint[]) WITH ORDINALITY AS n (s, i) ORDER BY n.i`
 
-// firstSince gives, for each time, the first sequence whose log time is not before it; one after the last where none is.
+// firstSince gives, for each time in their order, the first sequence whose log time is not before it; one after the last where
+// none is.
 func firstSince(ctx context.Context, q rowsQuerier, couponID, window string, times []time.Time) ([]int64, error) {
 	var last int64
 	if err := q.QueryRow(ctx, lastSequence, couponID, window).Scan(&last); err != nil {
 		return nil, err
 	}
-	low, high := make([]int64, len(times)), make([]int64, len(times))
-	for i := range times {
-		low[i], high[i] = 1, last+1
+	look := func(sequences []int64) ([]time.Time, error) {
+		rows, _ := q.Query(ctx, logTimesAt, couponID, window, sequences)
+		return pgx.CollectRows(rows, pgx.RowTo[time.Time])
 	}
-	for {
+	low, high, err := brackets(times, last, look)
+	for err == nil {
 		var open []int // searches that go on
 		var middle []int64
 		for i := range times {
@@ -69,19 +72,40 @@ func firstSince(ctx context.Context, q rowsQuerier, couponID, window string, tim
 		if len(open) == 0 {
 			return low, nil
 		}
-		rows, _ := q.Query(ctx, logTimesAt, couponID, window, middle)
-		at, err := pgx.CollectRows(rows, pgx.RowTo[*time.Time])
-		if err != nil {
-			return nil, err
-		}
-		for n, i := range open {
-			if at[n] == nil || !at[n].Before(times[i]) {
-				high[i] = middle[n]
-			} else {
-				low[i] = middle[n] + 1
+		var at []time.Time
+		if at, err = look(middle); err == nil {
+			for n, i := range open {
+				if at[n].Before(times[i]) {
+					low[i] = middle[n] + 1
+				} else {
+					high[i] = middle[n]
+				}
 			}
 		}
 	}
+	return nil, err
+}
+
+// brackets looks at as many places as there are times, at equal distances, so that each search begins between two of them.
+func brackets(times []time.Time, last int64, look func([]int64) ([]time.Time, error)) (low, high []int64, err error) {
+	var places []int64
+	for k := range int64(len(times)) {
+		if at := 1 + k*last/int64(len(times)); at <= last && (k == 0 || at > places[len(places)-1]) {
+			places = append(places, at)
+		}
+	}
+	at, err := look(places)
+	for i := range times {
+		k := sort.Search(len(at), func(k int) bool { return !at[k].Before(times[i]) })
+		low, high = append(low, 1), append(high, last+1)
+		if k > 0 {
+			low[i] = places[k-1] + 1
+		}
+		if k < len(at) {
+			high[i] = places[k]
+		}
+	}
+	return low, high, err
 }
 
 // Step is a part of a window's time, and how many were granted in it by log time.
