@@ -7,7 +7,7 @@ EXAMPLES := examples/downstream examples/integration
 FIRSTCOME := bin/firstcome
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-containers test-interop test-schemathesis build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed ramp waiting nightly images images-prebuilt clean FORCE
+.PHONY: help run demo test test-embedded test-containers test-interop test-schemathesis test-asyncapi build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed ramp waiting nightly images images-prebuilt clean FORCE
 
 SEEDS ?= 20000
 CHAOS = COUPONTEST_SERVERS=containers go test -v -count=1 -timeout 4h -tags chaos ./test/chaos
@@ -32,11 +32,14 @@ test-embedded: ## all tests on embedded servers only
 test-containers: ## all tests on real servers in containers only
 	@ONLY=containers REQUIRE=containers TESTFLAGS="$(TESTFLAGS)" ./test/run
 
-test-interop: ## a Python producer and consumer against the pipeline (needs python3 and PyPI)
+test-interop: ## neighbours in Python and Java against the pipeline (needs python3, a JDK, Maven, and their registries)
 	go test -count=1 -tags interop $(TESTFLAGS) github.com/firstcome/firstcome/test/interop/...
 
-test-schemathesis: ## the gateway, asked by its own OpenAPI document (needs python3 and PyPI)
+test-schemathesis: ## the gateway and the ledger, asked by their own OpenAPI documents (needs python3 and PyPI)
 	./test/schemathesis/run
+
+test-asyncapi: ## docs/asyncapi.yaml, by AsyncAPI's own parser (needs node and npm)
+	./test/asyncapi/run
 
 build: ## every command into bin/
 	go build -o bin/ ./cli/cmd/... ./services/gateway/cmd/... ./services/issuer/cmd/... ./services/ledger/cmd/...
