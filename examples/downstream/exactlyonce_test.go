@@ -33,10 +33,10 @@ func TestExactlyOnce_Group(t *testing.T) {
 	s := newSale(t, 20)
 	k := newKilling(t, s, "-group", s.TopicPrefix+"exactlyonce")
 	stop := s.load(t, 1)
-	two := []*writer{k.start(), k.start()}
+	two := k.startTwo()
 	k.kill(two[0])
 	k.kill(two[1])
-	two = []*writer{k.start(), k.start()}
+	two = k.startTwo()
 	k.kill(two[0])
 	stop()
 	k.finish(two[1])

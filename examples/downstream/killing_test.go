@@ -61,6 +61,16 @@ func (k *killing) start() *writer {
 	return w
 }
 
+// startTwo returns once two members of a group share the journal.
+func (k *killing) startTwo() [2]*writer {
+	k.t.Helper()
+	two := [2]*writer{k.start(), k.start()}
+	for _, w := range two {
+		w.says(k.t, fmt.Sprintf("joined the group .* partitions=%d", partitions/2))
+	}
+	return two
+}
+
 // kill kills a process as soon as the table has grown since it was started and it is seen within a transaction.
 func (k *killing) kill(w *writer) {
 	k.t.Helper()
