@@ -152,10 +152,10 @@ func TestRun_pauseKeepsThePartition(t *testing.T) {
 	p := newPlace(t, 2, nil)
 	p.publish(t, 0, fact(0, 1))
 	p.publish(t, 1, fact(1, 1))
-	const pause = 7 * time.Second // the session is 6 s
-	began := time.Now()
+	const pause = 7 * time.Second     // the session is 6 s
+	began := sync.OnceValue(time.Now) // when the first batch has come
 	h := &handler{handle: func(consumer.Batch) error {
-		if time.Since(began) < pause {
+		if time.Since(began()) < pause {
 			return fmt.Errorf("the mail server is away: %w", consumer.ErrUnhealthy)
 		}
 		return nil

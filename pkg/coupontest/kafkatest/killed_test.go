@@ -101,6 +101,7 @@ func TestProducer_brokerKilledUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c.start(ctx)
+	defer c.stop.Store(true) // also where the test fails
 	for range kills {
 		c.await(ctx, 1000, c.acked) // so that something is under way
 		servers.Kill(t, coupontest.Kafka)
