@@ -7,7 +7,7 @@ EXAMPLES := examples/downstream examples/integration
 FIRSTCOME := bin/firstcome
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-embedded test-containers test-interop test-schemathesis test-asyncapi build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed ramp waiting nightly images images-prebuilt clean FORCE
+.PHONY: help run demo test test-embedded test-containers test-interop test-schemathesis test-asyncapi build lint tidy race bench models simulate mutants fuzz chaos chaos-brokers chaos-timed ramp waiting million nightly images images-prebuilt clean FORCE
 
 SEEDS ?= 20000
 CHAOS = COUPONTEST_SERVERS=containers go test -v -count=1 -timeout 4h -tags chaos ./test/chaos
@@ -90,7 +90,10 @@ ramp: ## claims at up to three times what a gateway can take: what it takes, wha
 waiting: ## what 15,000 people who wait over HTTP/1.1, and 50,000 over HTTP/2, cost a gateway (needs Docker and ulimit -n 20000)
 	COUPONTEST_SERVERS=containers go test -v -count=1 -timeout 1h ./test/waiting -http1 15000 -http2 50000 $(TESTFLAGS)
 
-nightly: ## what takes longer than a change may wait for: models, simulate, mutants, fuzz, ramp, waiting, chaos, chaos-timed, chaos-brokers
+million: ## a million grants downloaded as CSV and as NDJSON, and the memory that took (needs Docker)
+	COUPONTEST_SERVERS=containers go test -v -count=1 -timeout 1h ./services/ledger -run BoundedMemory -rows 1000000 $(TESTFLAGS)
+
+nightly: ## what takes longer than a change may wait for: models, simulate, mutants, fuzz, ramp, waiting, million, chaos, chaos-timed, chaos-brokers
 	./test/nightly
 
 images: ## the container images of the services and the command
