@@ -21,7 +21,7 @@ func TestCouponLog_Decided(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer requests.Close(t.Context())
-	for _, claim := range Claims("tea", 2) {
+	for _, claim := range append(Claims("cake", 1), Claims("tea", 2)...) {
 		m, err := claim.Message(event.Meta{Source: "/test"})
 		if err != nil {
 			t.Fatal(err)
@@ -43,11 +43,14 @@ func TestCouponLog_Decided(t *testing.T) {
 		defer cancel()
 		return couponLog{client, "tea", 0}.decided(ctx)
 	}
-	want := "the issuer has decided 1 of the 2 requests in " + s.TopicPrefix + "coupon.requests, partition 0"
-	if err := decided(1, time.Second); err == nil || !strings.HasPrefix(err.Error(), want) {
+	want := "the issuer has decided 2 of the 3 requests in " + s.TopicPrefix + "coupon.requests, partition 0"
+	if err := decided(2, time.Second); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("said %v", err)
 	}
-	if err := decided(2, stepTimeout); err != nil {
+	if err := decided(3, stepTimeout); err != nil {
 		t.Error(err)
+	}
+	if n := len(s.Requests(t, "tea")); n != 2 {
+		t.Errorf("%d requests are about tea", n)
 	}
 }

@@ -67,6 +67,11 @@ func TestRequireLogOrder(t *testing.T) {
 			[]event.CouponGranted{grant("ada", 1, 1), grant("ada", 1, 1), grant("bob", 2, 2)}, "",
 		},
 		{
+			"a record seen again hides nobody", func(h *history) { h.defined(limit(2)).asked("ada", "bob", "eve") },
+			[]event.CouponGranted{grant("ada", 1, 1), grant("ada", 1, 1), grant("eve", 2, 3)},
+			lines(wrong, "bob (request 4/2) was passed over for eve, sequence 2 (request 4/3)"),
+		},
+		{
 			"one overtook another", func(h *history) { h.defined(limit(2)).asked("ada", "bob") },
 			[]event.CouponGranted{grant("ada", 2, 1), grant("bob", 1, 2)},
 			lines(wrong, "bob, sequence 1 (request 4/2) overtook ada, sequence 2 (request 4/1)"),
@@ -100,7 +105,9 @@ func TestRequireLogOrder(t *testing.T) {
 		},
 		{
 			"asked before it opened and after it closed", func(h *history) {
-				h.defined(func(d *event.CouponDefined) { d.OpensAt, d.ClosesAt = noon.Add(2*time.Hour), noon.Add(4*time.Hour) })
+				h.defined(func(d *event.CouponDefined) {
+					d.Limit, d.OpensAt, d.ClosesAt = 3, noon.Add(2*time.Hour), noon.Add(4*time.Hour)
+				})
 				h.asked("eve", "ada", "bob", "carl").defined(limit(3)).asked("dora")
 			},
 			[]event.CouponGranted{grant("ada", 1, 2), grant("bob", 2, 3), grant("dora", 3, 6)}, "",

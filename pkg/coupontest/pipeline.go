@@ -40,7 +40,7 @@ type Running struct {
 // is that of FIRSTCOME_BIN, else the tool of that name in the go.mod of the tests
 // (go get -tool github.com/firstcome/firstcome/cli/cmd/firstcome), else the firstcome on PATH.
 //
-// A process of its own takes about a second to start. Tests that only need coupons of their own can share one: start it in
+// A process of its own takes about half a second to start. Tests that only need coupons of their own can share one: start it in
 // a test, and let its subtests be parallel.
 func Pipeline(t testing.TB) *Running {
 	t.Helper()
