@@ -15,35 +15,26 @@ func TestStranger(t *testing.T) {
 	t.Parallel()
 	p := coupontest.Pipeline(t)
 	p.Define(t, coupontest.Coupon("tea", 100))
-	requests, err := producer.New(producer.Config{Client: p.Kafka(t)})
-	if err != nil {
-		t.Fatal(err)
+	must := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
 	}
+	requests, err := producer.New(producer.Config{Client: p.Kafka(t)})
+	must(err)
 	for _, claim := range coupontest.Claims("tea", 500) {
 		m, err := claim.Message(event.Meta{Source: "/stranger"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := requests.Send(t.Context(), m, func(_ producer.Ack, err error) {
-			if err != nil {
-				t.Error(err)
-			}
-		}); err != nil {
-			t.Fatal(err)
-		}
+		must(err)
+		must(requests.Send(t.Context(), m, func(_ producer.Ack, err error) { must(err) }))
 	}
-	if err := requests.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	want := p.Grants(t, "tea") // all that these 500 led to
-	coupontest.RequireExactly(t, want, "tea", 100)
-
-	ctx, done := context.WithCancel(t.Context())
+	must(requests.Close(t.Context()))
+	coupontest.RequireExactly(t, p.Grants(t, "tea"), "tea", 100) // once all 500 are decided
 	var got []event.CouponGranted
+	ctx, done := context.WithCancel(t.Context())
 	_ = consumer.Run(ctx, consumer.Config{Client: p.Kafka(t)}, consumer.Each{
 		Start: consumer.FromBeginning(),
 		Granted: func(_ context.Context, g event.CouponGranted, _ event.Meta) error {
-			if got = append(got, g); len(got) == len(want) {
+			if got = append(got, g); len(got) == 100 {
 				done()
 			}
 			return nil
