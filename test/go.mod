@@ -9,6 +9,7 @@ require (
 	github.com/firstcome/firstcome/pkg/coupontest v0.0.0
 	github.com/firstcome/firstcome/services/issuer v0.0.0
 	github.com/firstcome/firstcome/services/ledger v0.0.0
+	github.com/firstcome/firstcome/strategy v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/segmentio/kafka-go v0.4.51
@@ -17,6 +18,7 @@ require (
 require (
 	github.com/MicahParks/jwkset v0.11.4 // indirect
 	github.com/dlclark/regexp2/v2 v2.5.2 // indirect
+	github.com/go-redsync/redsync/v4 v4.18.1 // indirect
 	github.com/go-sourcemap/sourcemap v2.1.3+incompatible // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/pprof v0.0.0-20230207041349-798e818bf904 // indirect
@@ -118,4 +120,5 @@ replace (
 	github.com/firstcome/firstcome/services/gateway => ../services/gateway
 	github.com/firstcome/firstcome/services/issuer => ../services/issuer
 	github.com/firstcome/firstcome/services/ledger => ../services/ledger
+	github.com/firstcome/firstcome/strategy => ../strategy
 )

@@ -50,6 +50,7 @@ var rules = []rule{
 	{"services/ledger/posting", []string{project + "pkg/event", project + "pkg/consumer"}, kit},
 	{"services/ledger/posting/postingtest", []string{project + "pkg/event", project + "internal/fcfs", services + "ledger/posting"}, kit},
 	{"cli", []string{project, "github.com/spf13/", "github.com/schollz/progressbar", "github.com/prometheus/client_golang", kafkaGo, goRedis, pgx, "golang.org/x/"}, kit},
+	{"strategy", []string{goRedis, pgx, "github.com/go-redsync/redsync"}, []string{"github.com/alicebob/miniredis"}},
 	{"test", []string{""}, []string{""}},
 	{"tools", nil, nil},
 	{"examples", []string{""}, []string{""}},
@@ -195,6 +196,9 @@ func TestRulesCatch(t *testing.T) {
 		{"pkg/coupontest/start.go", services + "gateway"},
 		{"services/gateway/http.go", project + "pkg/coupontest"},
 		{"cli/local.go", project + "pkg/coupontest"},
+		{"strategy/log.go", project + "pkg/event"},
+		{"strategy/strategytest/suite.go", project + "pkg/coupontest"},
+		{"strategy/script_test.go", project + "pkg/coupontest"},
 	} {
 		r, ok := ruleFor(c.file)
 		if !ok || r.problem(c.file, c.imported) == "" {

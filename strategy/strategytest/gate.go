@@ -1,0 +1,132 @@
+package strategytest
+
+import (
+	"context"
+	"net"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Gate stops one client of Redis between two of its commands: the pause in which everything goes wrong, at a place that a test
+// chooses.
+type Gate struct {
+	mu    sync.Mutex
+	stops []*Stop
+}
+
+// Stop is one command at which the client stops.
+type Stop struct {
+	Reached  chan struct{} // closed when the client stands before the command
+	command  string
+	released chan struct{}
+}
+
+// NewGate puts a gate, open at first, in front of a client.
+func NewGate(client *redis.Client) *Gate {
+	g := new(Gate)
+	client.AddHook(hook{around: g.pass})
+	return g
+}
+
+// Before stops the client before its next command of that name, such as "sadd", also within a pipeline.
+func (g *Gate) Before(command string) *Stop {
+	s := &Stop{Reached: make(chan struct{}), command: command, released: make(chan struct{})}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stops = append(g.stops, s)
+	return s
+}
+
+// Release lets the client go on. It is called once.
+func (s *Stop) Release() { close(s.released) }
+
+func (g *Gate) pass(_ context.Context, cmds []redis.Cmder, next func() error) error {
+	if s := g.take(cmds); s != nil {
+		close(s.Reached)
+		<-s.released
+	}
+	return next()
+}
+
+func (g *Gate) take(cmds []redis.Cmder) *Stop {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, s := range g.stops {
+		for _, cmd := range cmds {
+			if cmd.Name() == s.command {
+				g.stops = append(g.stops[:i], g.stops[i+1:]...)
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// Arrivals sees people come: it lets one command at a time through to Redis, of all clients that it watches, and notes whose
+// first it is. That is the server's order, to the command.
+type Arrivals struct {
+	mu    sync.Mutex
+	seen  map[string]bool
+	order []string
+}
+
+type asking struct{}
+
+// AskedBy marks what is done for one person.
+func AskedBy(ctx context.Context, userID string) context.Context {
+	return context.WithValue(ctx, asking{}, userID)
+}
+
+// Watch is for every client through which people ask, and for none with commands that wait.
+func (a *Arrivals) Watch(client *redis.Client) { client.AddHook(hook{around: a.pass}) }
+
+// Order is everybody in the order in which they came.
+func (a *Arrivals) Order() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.order
+}
+
+func (a *Arrivals) pass(ctx context.Context, _ []redis.Cmder, next func() error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if userID, ok := ctx.Value(asking{}).(string); ok && !a.seen[userID] {
+		if a.seen == nil {
+			a.seen = make(map[string]bool)
+		}
+		a.seen[userID] = true
+		a.order = append(a.order, userID)
+	}
+	return next()
+}
+
+// hook is a redis.Hook with something around each command or pipeline, but not around what opens a connection: that happens
+// within a command.
+type hook struct {
+	around func(ctx context.Context, cmds []redis.Cmder, next func() error) error
+}
+
+var opening = map[string]bool{"hello": true, "auth": true, "select": true, "client": true}
+
+func (h hook) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (h hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if opening[cmd.Name()] {
+			return next(ctx, cmd)
+		}
+		return h.around(ctx, []redis.Cmder{cmd}, func() error { return next(ctx, cmd) })
+	}
+}
+
+func (h hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if len(cmds) > 0 && opening[cmds[0].Name()] {
+			return next(ctx, cmds)
+		}
+		return h.around(ctx, cmds, func() error { return next(ctx, cmds) })
+	}
+}

@@ -1,0 +1,30 @@
+//go:build unix
+
+package strategytest
+
+import (
+	"syscall"
+	"testing"
+)
+
+// Pause stops the process where it stands: nothing in it goes on, and its connections stay open.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.leave()
+}
+
+// Resume lets it go on, and returns when it has answered everybody who had asked.
+func (s *Server) Resume(t testing.TB) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the answers of the server that was paused", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.people) == 0
+	})
+}

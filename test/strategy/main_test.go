@@ -1,0 +1,70 @@
+// Package strategy attacks the strategies of module strategy on the servers of pkg/coupontest: each by the suite of
+// strategytest, and each by the races that its page shows, command by command. It lives here so that a shop which takes the
+// module gets no more with it than the drivers.
+package strategy
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/strategy"
+	"github.com/firstcome/firstcome/strategy/strategytest"
+)
+
+// serve names the strategy that this binary serves in place of testing: it is then a server of a shop.
+const serve = "STRATEGY_SERVE"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(serve); name != "" {
+		if err := server(name); err != nil {
+			fmt.Fprintln(os.Stderr, name, err)
+			os.Exit(1)
+		}
+		return
+	}
+	coupontest.Main(m)
+}
+
+func server(name string) error {
+	ctx := context.Background()
+	switch name {
+	case "postgres":
+		pool, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		return strategytest.Serve(ctx, strategy.Postgres{Pool: pool}, nil, os.Stdin, os.Stdout)
+	case "log":
+		return strategytest.Serve(ctx, strategy.Log{GatewayURL: os.Getenv("GATEWAY_URL"), LedgerURL: os.Getenv("LEDGER_URL")}, nil, os.Stdin, os.Stdout)
+	}
+	client := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS_ADDR")})
+	defer client.Close()
+	return strategytest.Serve(ctx, onRedis[name](client), strategytest.NewGate(client), os.Stdin, os.Stdout)
+}
+
+// command is this binary as a server of that strategy.
+func command(name string, env ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), serve+"="+name), env...)
+	return cmd
+}
+
+// page is what a strategy owns up to.
+func page(t testing.TB, name string) strategy.Page {
+	t.Helper()
+	for _, p := range strategy.Pages() {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Fatalf("there is no page %s", name)
+	return strategy.Page{}
+}
