@@ -92,7 +92,7 @@ Exit codes: 0 done; 1 failed, refused, or a difference was found; 2 asked wrongl
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&a.dataDir, "data-dir", "./.firstcome", "data folder of local mode, whose endpoints.env names the servers")
-	root.AddCommand(a.local(), a.demo(), a.topics(), a.coupon(), a.claim(), a.load(), a.audit(), a.archive(), a.deadLetters(), a.tail(), a.replayGroup())
+	root.AddCommand(a.local(), a.demo(), a.topics(), a.coupon(), a.claim(), a.load(), a.audit(), a.archive(), a.deadLetters(), a.tail(), a.replayGroup(), a.importPeople())
 	return root
 }
 

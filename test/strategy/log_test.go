@@ -2,9 +2,7 @@ package strategy
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -15,7 +13,7 @@ import (
 )
 
 func TestLog(t *testing.T) {
-	firstcome(t)
+	t.Parallel()
 	servers := coupontest.StartAlone(t)
 	running := servers.Pipeline(t)
 	shop := strategy.Log{GatewayURL: running.GatewayURL, LedgerURL: running.LedgerURL}
@@ -69,19 +67,4 @@ func arrived(t testing.TB, servers *coupontest.Servers, couponID string) (order 
 		}
 	}
 	return order
-}
-
-// firstcome builds the command from the sources beside this module, unless one is named.
-func firstcome(t *testing.T) {
-	t.Helper()
-	if os.Getenv("FIRSTCOME_BIN") != "" {
-		return
-	}
-	program := filepath.Join(t.TempDir(), "firstcome")
-	cmd := exec.Command("go", "build", "-o", program, "../../cli/cmd/firstcome")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build firstcome: %v\n%s", err, out)
-	}
-	t.Setenv("FIRSTCOME_BIN", program)
 }

@@ -5,9 +5,11 @@ package strategy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -29,7 +31,29 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	coupontest.Main(m)
+	coupontest.Main(built{m})
+}
+
+// built makes the firstcome command from the sources beside this module, unless one is named.
+type built struct{ m *testing.M }
+
+func (b built) Run() int {
+	if os.Getenv("FIRSTCOME_BIN") != "" {
+		return b.m.Run()
+	}
+	dir, err := os.MkdirTemp("", "firstcome-strategy-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		program := filepath.Join(dir, "firstcome")
+		cmd := exec.Command("go", "build", "-o", program, "../../cli/cmd/firstcome")
+		cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
+		err = errors.Join(cmd.Run(), os.Setenv("FIRSTCOME_BIN", program))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build firstcome:", err)
+		return 1
+	}
+	return b.m.Run()
 }
 
 func server(name string) error {

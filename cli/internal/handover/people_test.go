@@ -1,0 +1,52 @@
+package handover
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestFromCSV(t *testing.T) {
+	for text, want := range map[string]string{
+		"ada\nbob\n":               "ada bob",
+		"user_id\nada\nbob":        "ada bob",
+		"\ufeffuser_id\r\nada\r\n": "ada",
+		"place,user_id,coupon_id\n1,bob,tea\n2,ada,tea\n": "bob ada",
+		"\"a, b\"\n\"보람\"\n":                              "a, b 보람",
+		"":                                                "",
+	} {
+		got, err := FromCSV(strings.NewReader(text))
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+func TestFromCSV_Bad(t *testing.T) {
+	for text, want := range map[string]string{
+		"ada\nbob\nada\n":                      `line 3: "ada" is in line 1 already`,
+		"place,name\n1,ada\n":                  "line 1: the first row of 2 columns must name one of them user_id",
+		"user_id\nada\nb\tob\n":                `line 3: user id "b\tob"`,
+		"user_id,n\nada,1\nbob\n":              "record on line 3: wrong number of fields",
+		"ada\n\"bob\n":                         `extraneous or missing "`,
+		"user_id\n" + strings.Repeat("x", 201): "line 2: user id",
+		"user_id\n\"\"\n":                      `line 2: user id ""`,
+	} {
+		if got, err := FromCSV(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %q, %v; want %s", text, got, err, want)
+		}
+	}
+}
+
+func FuzzFromCSV(f *testing.F) {
+	f.Add("place,user_id\n1,ada\n")
+	f.Add("ada\nbob\n\"a, b\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		people, err := FromCSV(strings.NewReader(text))
+		sorted := slices.Clone(people)
+		slices.Sort(sorted)
+		if err != nil && people != nil || len(slices.Compact(sorted)) != len(people) {
+			t.Errorf("%q, %v", people, err)
+		}
+	})
+}
