@@ -25,8 +25,8 @@ import (
 // Guarantees: never more than the limit, never fewer while people ask, nobody twice. Whoever waits for more than a second is
 // told ErrBusy: nothing was decided.
 //
-// Costs: six round trips a claim and the waiting for one another, for all servers together: a few hundred claims a second. Who
-// waits asks again every 20 ms. A server that dies stops the sale for the rest of its lease.
+// Costs: six round trips a claim, during which everybody else waits, at all servers; who waits asks again every 20 ms. A server
+// that dies stops the sale for the rest of its lease.
 //
 // Keys: lock:coupon:<id>, coupon:<id>:remaining, coupon:<id>:issued, coupon:<id>:fence.
 //

@@ -15,8 +15,7 @@ import (
 // Guarantees: never more than the limit, never fewer, nobody twice, in the order of the log; through the death of any process,
 // and through a Redis that comes back empty or older. Every decision can be proven later.
 //
-// Costs: a Kafka, a Redis, a Postgres and three services; a claim waits for an append, a batch and a message, some
-// milliseconds in all.
+// Costs: a Kafka, a Redis, a Postgres and three services; a claim waits for an append, a batch and a message.
 //
 // Keys: none of its own.
 //
@@ -109,7 +108,7 @@ func (l Log) SetLimit(ctx context.Context, couponID string, limit int64) error {
 	return nil
 }
 
-// Issued lists everyone in the order of the log. It asks the ledger, which is some milliseconds behind the answers.
+// Issued lists everyone in the order of the log. It asks the ledger, which is behind the answers for a moment.
 func (l Log) Issued(ctx context.Context, couponID string) ([]string, error) {
 	if _, err := l.Remaining(ctx, couponID); err != nil {
 		return nil, err

@@ -19,8 +19,8 @@ import (
 // the pushes. A worker that dies is followed by another, which begins with what lies in processing: nothing is lost, and what
 // is done twice changes nothing.
 //
-// Costs: one round trip a claim at the door; four a person at the worker, which is one for all: its pace is that of the sale.
-// The queue holds everybody who asks, also long after the last one has gone.
+// Costs: one round trip a claim at the door; four at the worker (three if Plain), which is one for all: its pace is that of the
+// sale. The queue holds everybody who asks, also long after the last one has gone.
 //
 // Keys: coupon:<id>:limit, coupon:<id>:issued, coupon:<id>:queue, coupon:<id>:processing, coupon:<id>:refused.
 //

@@ -48,7 +48,7 @@ func remaining(ctx context.Context, client redis.UniversalClient, couponID strin
 	return max(0, limit-issued), err
 }
 
-// issued reads the whole set at once, which holds Redis up for about a millisecond for each thousand people.
+// issued reads the whole set at once, and Redis serves nobody else meanwhile.
 func issued(ctx context.Context, client redis.UniversalClient, couponID, mark string) ([]string, error) {
 	if err := checkIDs(couponID); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -98,6 +99,20 @@ func (a *Arrivals) pass(ctx context.Context, _ []redis.Cmder, next func() error)
 		a.seen[userID] = true
 		a.order = append(a.order, userID)
 	}
+	return next()
+}
+
+// Trips counts the round trips of the clients that it watches: a command, or a pipeline, is one.
+type Trips struct{ n atomic.Int64 }
+
+// Watch is for every client that counts.
+func (x *Trips) Watch(client *redis.Client) { client.AddHook(hook{around: x.pass}) }
+
+// Count is how many there were so far.
+func (x *Trips) Count() int64 { return x.n.Load() }
+
+func (x *Trips) pass(_ context.Context, _ []redis.Cmder, next func() error) error {
+	x.n.Add(1)
 	return next()
 }
 
