@@ -114,7 +114,7 @@ func (a *app) handOver(ctx context.Context, people []string, wanted event.Coupon
 	}
 	defer client.Close()
 	bar := a.bar(-1, "importing", "requests")
-	h := handover.Handover{Client: client, People: people, Wanted: wanted, Decided: func(done, all int64) {
+	h := handover.Handover{Client: client, People: people, Wanted: wanted, Say: a.note, Decided: func(done, all int64) {
 		bar.ChangeMax64(all)
 		_ = bar.Set64(done)
 	}}

@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -136,6 +137,24 @@ func (m move) openingLater(t *testing.T) {
 	if users, err := m.to.Issued(t.Context(), id); err != nil || !slices.Equal(users, []string{"bob", "ada"}) {
 		t.Errorf("%v have one, %v; want those of the list, in its order", users, err)
 	}
+}
+
+// Without an issuer import waits, and says for whom.
+func TestMove_NoIssuer(t *testing.T) {
+	t.Parallel()
+	servers := coupontest.Start(t, coupontest.Kafka)
+	servers.CreateTopics(t, 1)
+	cmd := exec.Command(os.Getenv("FIRSTCOME_BIN"), "import", "tea", "--limit", "6", "--csv", listFile(t, []string{"ada", "bob"}))
+	cmd.Env = append(os.Environ(), servers.Env()...)
+	said, err := cmd.StderrPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if want := "firstcome: waiting: the issuer has decided 0 of 3 requests; is it running?\n"; line != want {
+		t.Errorf("it says %q, %v; want %q", line, err, want)
+	}
+	check(t, cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
 }
 
 func listFile(t *testing.T, people []string) string {

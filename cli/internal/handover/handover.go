@@ -28,6 +28,8 @@ type Handover struct {
 	Wanted event.CouponDefined // as the coupon is to be afterwards
 	// Decided is told how many of so many requests the issuer has decided.
 	Decided func(done, all int64)
+	// Say gets what is waited for.
+	Say func(format string, args ...any)
 
 	partition int32
 	producer  *producer.Producer
@@ -127,19 +129,29 @@ func (h *Handover) publish(ctx context.Context, all []event.Message) (last int64
 	}
 }
 
+// stuck is after how many looks without a change somebody is told.
+const stuck = 30
+
 // await returns when the issuer has decided the request at an offset, the last of so many.
 func (h *Handover) await(ctx context.Context, offset, all int64) error {
 	topic, group := h.Client.Config().Topic(event.TopicRequests), h.Client.Config().Group(issuerGroup)
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
-	for {
+	for looks, moved, before := 1, 0, int64(0); ; looks++ {
 		committed, _, err := h.Client.Committed(ctx, group, topic, h.partition)
 		switch {
 		case err == nil && committed.Offset > offset:
 			h.Decided(all, all)
 			return nil
 		case err == nil:
-			h.Decided(max(0, all-(offset+1-committed.Offset)), all)
+			if committed.Offset != before {
+				before, moved = committed.Offset, looks
+			}
+			done := max(0, all-(offset+1-max(0, committed.Offset)))
+			h.Decided(done, all)
+			if looks-moved == stuck {
+				h.Say("waiting: the issuer has decided %d of %d requests; is it running?", done, all)
+			}
 		case !broker.Retriable(err):
 			return fmt.Errorf("ask how far the issuer is: %w", err)
 		}
