@@ -72,7 +72,7 @@ func times(d *event.CouponDefined, opens, closes string) error {
 			return err
 		}
 		if at != nil {
-			*t.at = *at
+			*t.at = at.Truncate(time.Millisecond) // as records have it
 		}
 	}
 	return nil
