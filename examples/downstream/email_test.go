@@ -103,7 +103,7 @@ func (m *mailServer) start(s *sale) *process {
 		m.t.Fatal(err)
 	}
 	return start(m.t, "email", s.env("SMTP_USERNAME=shop", "SMTP_PASSWORD=secret", "SSL_CERT_FILE="+m.ca),
-		"-host", host, "-port", port, "-from", "shop@firstcome.example", "-domain", "people.example", "-wait", "10ms")
+		"-host", host, "-port", port, "-from", "Shop <shop@firstcome.example>", "-domain", "people.example", "-wait", "10ms")
 }
 
 // session is one connection.
