@@ -38,7 +38,6 @@ type world struct {
 	url   string
 	dir   string
 	store *postgres.Store
-	at    map[int32]posting.Place
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,7 +50,7 @@ func newWorld(t *testing.T) *world {
 		defer s.Close()
 		return s.Migrate(ctx)
 	})
-	w := &world{t: t, url: url, dir: filepath.Join(t.TempDir(), "archive"), at: map[int32]posting.Place{}}
+	w := &world{t: t, url: url, dir: filepath.Join(t.TempDir(), "archive")}
 	var err error
 	if w.store, err = postgres.New(url); err != nil {
 		t.Fatal(err)
