@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -71,5 +72,19 @@ func TestArchivedMeanwhile(t *testing.T) {
 	r, err := run(context.WithoutCancel(t.Context()), cfg, w.client, w.requests, w.grants, w.dead)
 	if err != nil || !r.OK || r.Compared.Archived != 2 || !strings.Contains(r.Line(), "2 archived grants") {
 		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+// An archive that goes on beside the audit, window after window, is in nobody's way who looks at others.
+func TestArchivedMeanwhile_Others(t *testing.T) {
+	w := newWorld(t)
+	others := 0
+	cfg := Config{Redis: w.redis, RedisPrefix: w.servers.RedisPrefix, Database: w.db, Coupons: []string{"tea"}, Timeout: w.timeout, Watch: func(int64, int64) {
+		w.sql(fmt.Sprintf(`INSERT INTO archived SELECT 'other', '%d', 1, now(), now(), '', 'file'`, others))
+		others++
+	}}
+	r, err := run(t.Context(), cfg, w.client, w.requests, w.grants, w.dead)
+	if err != nil || !r.OK || others == 0 {
+		t.Errorf("%d others were archived: %v, %+v", others, err, r)
 	}
 }
