@@ -79,16 +79,17 @@ func prepare(c *pgx.ConnConfig, name string, statement time.Duration) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
-	set := func(parameter, value string) {
-		if _, given := c.RuntimeParams[parameter]; !given {
-			c.RuntimeParams[parameter] = value
-		}
-	}
-	set("application_name", name)
-	set("idle_in_transaction_session_timeout", milliseconds(idleTimeout))
+	set(c, "application_name", name)
+	set(c, "idle_in_transaction_session_timeout", milliseconds(idleTimeout))
 	if statement > 0 {
-		set("statement_timeout", milliseconds(statement))
-		set("lock_timeout", milliseconds(lockTimeout))
+		set(c, "statement_timeout", milliseconds(statement))
+		set(c, "lock_timeout", milliseconds(lockTimeout))
+	}
+}
+
+func set(c *pgx.ConnConfig, parameter, value string) {
+	if _, given := c.RuntimeParams[parameter]; !given {
+		c.RuntimeParams[parameter] = value
 	}
 }
 
