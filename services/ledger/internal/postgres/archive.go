@@ -33,7 +33,7 @@ const archiveIdle = 10 * time.Minute
 
 // Archiving begins, and takes nothing from anybody yet; Close ends it.
 func (s *Store) Archiving(ctx context.Context) (*Archive, error) {
-	config, err := pgx.ParseConfig(s.migrator.ConnString())
+	config, err := single(s.migrator.ConnString())
 	if err != nil {
 		return nil, err
 	}

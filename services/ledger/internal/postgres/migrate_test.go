@@ -376,3 +376,19 @@ func refersBeyond(words string, tables map[string]bool) bool {
 func remade(up, name string) bool {
 	return regexp.MustCompile(`(?i)\bCREATE INDEX CONCURRENTLY ` + name + ` ON `).MatchString(up)
 }
+
+// The settings of the pools, which the URL may have, are not asked of Postgres by who has one connection alone.
+func TestMigrate_PoolSettings(t *testing.T) {
+	s := open(t, coupontest.Start(t, coupontest.Postgres).DatabaseURL+"&pool_max_conns=20")
+	if s.write.Config().MaxConns != 20 {
+		t.Fatal("the test's URL says nothing of a pool")
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	a, err := s.Archiving(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+}

@@ -48,7 +48,7 @@ func CheckURL(databaseURL string) error {
 func New(databaseURL string) (*Store, error) {
 	s := &Store{}
 	// A migration may need longer than a batch, and the wait for the lock is no statement at all.
-	config, err := pgx.ParseConfig(databaseURL)
+	config, err := single(databaseURL)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +62,15 @@ func New(databaseURL string) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// single is the configuration of one connection: without the URL's settings of a pool, which Postgres would refuse.
+func single(databaseURL string) (*pgx.ConnConfig, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	return config.ConnConfig, nil
 }
 
 func pool(databaseURL, name string, statement time.Duration) (*pgxpool.Pool, error) {
