@@ -244,7 +244,7 @@ func (m *mailServer) wantMails(journal [][]event.CouponGranted, buried ...string
 
 func (m *mailServer) wantMail(text []byte, g event.CouponGranted) {
 	m.t.Helper()
-	for _, want := range []string{"To: <" + g.UserID + "@people.example>\r\n", "From: <shop@firstcome.example>\r\n",
+	for _, want := range []string{"To: <" + g.UserID + "@people.example>\r\n", "From: \"Shop\" <shop@firstcome.example>\r\n",
 		"Subject: You have coupon " + g.CouponID + "\r\n", fmt.Sprintf("number %d ", g.Sequence)} {
 		if !bytes.Contains(text, []byte(want)) {
 			m.t.Errorf("no %q in\n%s", want, text)
