@@ -81,11 +81,14 @@ func (f archiveFlags) check() error {
 }
 
 func (a *app) archiveAt(ctx context.Context, databaseURL string, f archiveFlags) error {
-	dir := f.dir
 	if f.dryRun {
-		dir = ""
+		windows, err := archive.Look(ctx, databaseURL)
+		if err != nil {
+			return err
+		}
+		return a.showWindows(f.chosen(windows), f.olderThan)
 	}
-	archives, err := archive.Open(ctx, databaseURL, dir)
+	archives, err := archive.Open(ctx, databaseURL, f.dir)
 	if err != nil {
 		return err
 	}
@@ -94,11 +97,12 @@ func (a *app) archiveAt(ctx context.Context, databaseURL string, f archiveFlags)
 	if err != nil {
 		return err
 	}
-	windows = slices.DeleteFunc(windows, func(w archive.Window) bool { return f.coupons != nil && !slices.Contains(f.coupons, w.CouponID) })
-	if f.dryRun {
-		return a.showWindows(windows, f.olderThan)
-	}
-	return a.archiveAll(ctx, archives, slices.DeleteFunc(windows, func(w archive.Window) bool { return w.Age() < f.olderThan }))
+	due := slices.DeleteFunc(f.chosen(windows), func(w archive.Window) bool { return w.Age() < f.olderThan })
+	return a.archiveAll(ctx, archives.Do, due)
+}
+
+func (f archiveFlags) chosen(all []archive.Window) []archive.Window {
+	return slices.DeleteFunc(all, func(w archive.Window) bool { return f.coupons != nil && !slices.Contains(f.coupons, w.CouponID) })
 }
 
 // showWindows prints what would become of each window.
@@ -139,8 +143,9 @@ func moment(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// archiveAll goes on after a window that cannot be archived, and ends with the first that it was interrupted in.
-func (a *app) archiveAll(ctx context.Context, archives *archive.Archive, windows []archive.Window) error {
+// archiveAll goes on after a window that cannot be archived, and ends with the first that it was interrupted in, or once the
+// lock is lost. What became of a window is said at once, so that no end takes it back.
+func (a *app) archiveAll(ctx context.Context, do func(context.Context, archive.Window, func(int64)) (archive.Archived, error), windows []archive.Window) error {
 	var grants, before int64
 	for _, w := range windows {
 		grants += w.Granted
@@ -150,27 +155,33 @@ func (a *app) archiveAll(ctx context.Context, archives *archive.Archive, windows
 	var failed error
 	done := 0
 	for _, w := range windows {
-		got, err := archives.Do(ctx, w, func(n int64) {
+		got, err := do(ctx, w, func(n int64) {
 			if n%1000 == 0 {
 				_ = bar.Set64(before + n)
 			}
 		})
 		before += w.Granted
+		_ = bar.Clear()
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, archive.ErrLost):
+			return err
 		case err != nil:
-			failed = errors.Join(failed, err)
+			fmt.Fprintf(a.Err, "firstcome: %v\n", err)
+			failed = errSaid
 			continue
 		}
 		done++
-		note := ""
-		if got.Again {
-			note = " (the file was there: an earlier run had been interrupted before it dropped the rows)"
-		}
-		_ = bar.Clear()
-		fmt.Fprintf(a.Out, "archived %s%s: %s grants, %s%s\n", w.CouponID, inWindow(w.Window), crowd.Grouped(got.Grants), got.File, note)
+		fmt.Fprintf(a.Out, "archived %s%s: %s grants, %s%s\n", w.CouponID, inWindow(w.Window), crowd.Grouped(got.Grants), got.File, foundThere(got))
 	}
 	fmt.Fprintf(a.Out, "archived %d of %d windows\n", done, len(windows))
 	return failed
+}
+
+func foundThere(got archive.Archived) string {
+	if !got.Again {
+		return ""
+	}
+	return " (the file was there: an earlier run had been interrupted before it dropped the rows)"
 }

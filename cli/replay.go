@@ -35,7 +35,7 @@ does, an e-mail does not. A handler that starts from a store of its own does not
 
 WHERE is beginning, an RFC 3339 time, a duration before now such as -2h, or partition:offset, a comma list, for these
 partitions only. Offsets are only moved back: a partition in which the group is not that far is left as it is. The group
-is named without the KAFKA_TOPIC_PREFIX.
+is named without the KAFKA_TOPIC_PREFIX, which broker.Config.Group puts in front.
 
 It prints what is to be done and asks for yes, unless --yes is given. For the highest source it reads the journal up to
 each place once. Exit code 1 where the group has members, or is one of Firstcome's own, which have their own place.`,

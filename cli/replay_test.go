@@ -70,6 +70,7 @@ func TestReplay(t *testing.T) {
 		{"beyond where it is", "", "--yes --from " + here("%d:8"), exitFailure, []string{here("partition %d: offset 8 is not in the log, which has 0 up to 7")}, broker.Offset{Offset: 7}},
 		{"a partition that is not there", "", "--yes --from 3:0", exitFailure, []string{"has no partition 3: they count from 0 to 2"}, broker.Offset{Offset: 7}},
 		{"no partition:offset", "", "--yes --from 1:x", exitUsage, []string{`"1:x" is not partition:offset`}, broker.Offset{Offset: 7}},
+		{"half a duration", "", "--yes --from -", exitUsage, []string{`"-" is neither`}, broker.Offset{Offset: 7}},
 		{"one twice", "", "--yes --from 1:0,1:1", exitUsage, []string{"partition 1 stands twice"}, broker.Offset{Offset: 7}},
 		{"the end", "", "--yes --from end", exitUsage, []string{`--from "end" is neither beginning`}, broker.Offset{Offset: 7}},
 		{"nowhere", "", "--yes", exitUsage, []string{"replay needs --group and --from"}, broker.Offset{Offset: 7}},

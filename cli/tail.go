@@ -102,7 +102,7 @@ func beginning(text string, now time.Time) (follow.From, error) {
 		return follow.From{Beginning: true}, nil
 	}
 	at, err := instant("--from", strings.TrimPrefix(text, "-"), now, beforeNow)
-	if err != nil {
+	if err != nil || at == nil {
 		return follow.From{}, usagef("--from %q is neither beginning, end, a time such as 2026-11-22T10:00:00Z nor a duration such as -10m", text)
 	}
 	return follow.From{Time: *at}, nil

@@ -103,7 +103,7 @@ func (m *mailServer) start(s *sale) *process {
 		m.t.Fatal(err)
 	}
 	return start(m.t, "email", s.env("SMTP_USERNAME=shop", "SMTP_PASSWORD=secret", "SSL_CERT_FILE="+m.ca),
-		"-host", host, "-port", port, "-from", "shop@firstcome.example", "-domain", "people.example", "-wait", "10ms")
+		"-host", host, "-port", port, "-from", "Shop <shop@firstcome.example>", "-domain", "people.example", "-wait", "10ms")
 }
 
 // session is one connection.
@@ -244,7 +244,7 @@ func (m *mailServer) wantMails(journal [][]event.CouponGranted, buried ...string
 
 func (m *mailServer) wantMail(text []byte, g event.CouponGranted) {
 	m.t.Helper()
-	for _, want := range []string{"To: <" + g.UserID + "@people.example>\r\n", "From: <shop@firstcome.example>\r\n",
+	for _, want := range []string{"To: <" + g.UserID + "@people.example>\r\n", "From: \"Shop\" <shop@firstcome.example>\r\n",
 		"Subject: You have coupon " + g.CouponID + "\r\n", fmt.Sprintf("number %d ", g.Sequence)} {
 		if !bytes.Contains(text, []byte(want)) {
 			m.t.Errorf("no %q in\n%s", want, text)

@@ -43,9 +43,9 @@ func (b built) Run() int {
 	return b.m.Run()
 }
 
-// buildFirstcome is for those who have the repository; others name the command in FIRSTCOME_BIN.
+// buildFirstcome is for those who have the repository; others name the command in FIRSTCOME_BIN, or have it on PATH.
 func buildFirstcome() error {
-	if os.Getenv("FIRSTCOME_BIN") != "" {
+	if _, err := os.Stat("../../cli"); err != nil || os.Getenv("FIRSTCOME_BIN") != "" {
 		return nil
 	}
 	if err := build("../../cli", "./cmd/firstcome"); err != nil {

@@ -115,7 +115,7 @@ func (r *receiver) close() { _ = r.server.Close() }
 
 func (r *receiver) start(s *sale) *process {
 	return start(r.t, "webhook", s.env("WEBHOOK_SECRET="+secretNew+" "+secretOld, "SSL_CERT_FILE="+r.ca),
-		"-to", "https://"+r.address+"/grants", "-attempts", "3", "-wait", "10ms", "-timeout", "2s")
+		"-to", "https://"+r.address+"/grants", "-attempts", "3", "-wait", "10ms", "-timeout", "5s")
 }
 
 func (r *receiver) gone(noMore bool) {

@@ -94,8 +94,8 @@ class Journal:
             self.highest[place.partition] = int(words[0].removeprefix("source=")) if known else -1
 
     def follow(self, handle):
-        """Hands each record to handle(event, record) until that returns True. What was handled since the last commit comes again
-        after a crash."""
+        """Hands each record to handle(event, record) until that returns True: close the journal then, what was fetched with that
+        record is handed over by the next one. What was handled since the last commit comes again after a crash."""
         enough = False
         while not enough:
             for record in self.consumer.consume(500, timeout=1):

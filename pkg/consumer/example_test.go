@@ -28,7 +28,7 @@ func ExampleRun() {
 	defer client.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err = consumer.Run(ctx, consumer.Config{Client: client, GroupID: "mailer"}, consumer.Each{
+	err = consumer.Run(ctx, consumer.Config{Client: client, GroupID: client.Config().Group("mailer")}, consumer.Each{
 		Granted: func(ctx context.Context, g event.CouponGranted, _ event.Meta) error {
 			return mail(ctx, g.UserID, "You have number %d of %d", g.Sequence, g.Limit)
 		},
@@ -53,10 +53,14 @@ func ExampleConfig() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer letters.Close(context.Background())
+	defer func() {
+		soon, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = letters.Close(soon) // of those under way it waits no longer, where Kafka is away
+	}()
 	cfg := consumer.Config{
 		Client:  client,
-		GroupID: "mailer",
+		GroupID: client.Config().Group("mailer"),
 		// After eight attempts, in about a minute, others need not wait any longer.
 		Retry:       consumer.Retry{Attempts: 8, Min: 500 * time.Millisecond, Max: 30 * time.Second, Then: consumer.DeadLetter},
 		DeadLetters: letters,

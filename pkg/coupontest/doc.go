@@ -29,6 +29,7 @@
 // Those three variables alone change nothing: in many a shell they name servers that no test may write to.
 //
 // Nothing is left behind when the test binary panics, is killed or runs into its time-out: a process beside it, the
-// reaper, sees it end and stops what it started. Tests with a TestMain call Main there, which waits for the servers to end
+// reaper, sees it end and stops what it started; on attached servers a test that was killed leaves its topics, keys and
+// database. Tests with a TestMain call Main there, which waits for the servers to end
 // and says what went wrong with that; those that look for leaked goroutines, or run on Windows, need one.
 package coupontest

@@ -98,16 +98,19 @@ func (l couponLog) decided(ctx context.Context) error {
 	if err != nil || start == end {
 		return err
 	}
-	var last error // but for the end of the time itself, which explains nothing
+	var known, last error
 	return await(ctx, func(ctx context.Context) error {
 		committed, _, err := l.client.Committed(ctx, group, topic, l.partition)
 		switch {
 		case err == nil && committed.Offset >= end:
 			return nil
 		case err == nil:
-			last = fmt.Errorf("the issuer has decided %d of the %d requests in %s, partition %d; is it running?", max(committed.Offset, 0), end, topic, l.partition)
-		case ctx.Err() == nil || last == nil:
+			known = fmt.Errorf("the issuer has decided %d of the %d requests in %s, partition %d; is it running?", max(committed.Offset, 0), end, topic, l.partition)
+			last = known
+		case known == nil:
 			last = err
+		case ctx.Err() == nil: // the end of the time itself explains nothing
+			last = fmt.Errorf("%w Since then: %w", known, err)
 		}
 		return last
 	})

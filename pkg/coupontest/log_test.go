@@ -44,7 +44,7 @@ func TestCouponLog_Decided(t *testing.T) {
 		return couponLog{client, "tea", 0}.decided(ctx)
 	}
 	want := "the issuer has decided 2 of the 3 requests in " + s.TopicPrefix + "coupon.requests, partition 0"
-	if err := decided(2, time.Second); err == nil || !strings.HasPrefix(err.Error(), want) {
+	if err := decided(2, 10*time.Second); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("said %v", err)
 	}
 	if err := decided(3, stepTimeout); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	_ "time/tzdata" // a machine may have none
 
 	"github.com/firstcome/firstcome/pkg/event"
 )

@@ -2,15 +2,18 @@ package coupontest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,11 +32,12 @@ type Running struct {
 	LedgerURL       string
 	DataDir         string // with endpoints.env, which the firstcome command's other parts read
 
-	http *http.Client
-	cmd  *exec.Cmd
-	out  lockedBuffer
-	done chan struct{} // closed when the process has ended; then err says how
-	err  error
+	http   *http.Client
+	cmd    *exec.Cmd
+	out    lockedBuffer
+	done   chan struct{} // closed when the process has ended; then err says how
+	ending atomic.Bool   // the test has ended it, or has given up on it
+	err    error
 }
 
 // Pipeline starts Firstcome on servers of this test binary and returns when it is ready; it ends with the test. The program
@@ -60,7 +64,7 @@ func (s *Servers) Pipeline(t testing.TB) *Running {
 	r.cmd = exec.Command(program, "local", "--data-dir", r.DataDir,
 		"--gateway-addr", free, "--ledger-addr", free, "--gateway-admin-addr", free,
 		"--kafka", strings.Join(s.Brokers, ","), "--redis", s.RedisAddr, "--postgres", s.DatabaseURL)
-	r.cmd.Env = append(os.Environ(), s.Env()...)
+	r.cmd.Env = append(withoutSettings(os.Environ()), s.Env()...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	detach(r.cmd)
 	if err := r.cmd.Start(); err != nil {
@@ -81,9 +85,18 @@ func (s *Servers) Pipeline(t testing.TB) *Running {
 		t.Fatalf("coupontest: %v", watching)
 	}
 	if err := r.await(); err != nil {
+		r.ending.Store(true)
 		t.Fatalf("coupontest: %s local: %v\n%s", program, err, r.out.String())
 	}
 	return r
+}
+
+// withoutSettings leaves out what a shell says of other servers, and of tokens.
+func withoutSettings(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return strings.HasPrefix(name, "KAFKA_") || strings.HasPrefix(name, "REDIS_") || strings.HasSuffix(name, "_TOKENS")
+	})
 }
 
 // await returns when endpoints.env is there: it is written last.
@@ -124,6 +137,7 @@ func (r *Running) read(endpoints string) error {
 
 // Kill ends the process as kill -9 does.
 func (r *Running) Kill() {
+	r.ending.Store(true)
 	_ = r.cmd.Process.Kill()
 	<-r.done
 }
@@ -131,13 +145,14 @@ func (r *Running) Kill() {
 // Stop ends the process in order. It is an error if that takes too long or the process reports one. On Windows, where a
 // process can't be asked, it is Kill.
 func (r *Running) Stop() error {
+	r.ending.Store(true)
 	switch err := terminate(r.cmd.Process); {
 	case errors.Is(err, errors.ErrUnsupported):
 		r.Kill()
 		return nil
-	case err != nil:
-		r.Kill() // it is gone
-		return err
+	case err != nil: // it is gone
+		<-r.done
+		return fmt.Errorf("firstcome had ended by itself: %w", cmp.Or(r.err, err))
 	}
 	select {
 	case <-r.done:
@@ -150,7 +165,10 @@ func (r *Running) Stop() error {
 
 func (r *Running) end(t testing.TB) {
 	select {
-	case <-r.done: // by the test
+	case <-r.done:
+		if !r.ending.Load() { // it was not the test
+			t.Errorf("coupontest: firstcome ended by itself: %v", r.err)
+		}
 	default:
 		if err := r.Stop(); err != nil {
 			t.Errorf("coupontest: %v", err)

@@ -217,3 +217,38 @@ func TestGrants_WithoutDuplicates(t *testing.T) {
 		t.Errorf("another coupon's are among %v", grants)
 	}
 }
+
+// A Firstcome that crashes fails the test, whatever the test looks at.
+func TestPipeline_EndsByItself(t *testing.T) {
+	built(t)
+	s := coupontest.Start(t)
+	var cleaned complaints
+	t.Run("crash", func(t *testing.T) {
+		cleaned.TB = t
+		s.Pipeline(&cleaned).Crash()
+	})
+	if !slices.Contains(cleaned.said, "coupontest: firstcome ended by itself: signal: killed") {
+		t.Errorf("said %q", cleaned.said)
+	}
+}
+
+// complaints are the errors of a test that goes on.
+type complaints struct {
+	testing.TB
+	said []string
+}
+
+func (c *complaints) Errorf(format string, args ...any) {
+	c.said = append(c.said, fmt.Sprintf(format, args...))
+}
+
+// What a shell says of other servers, and of tokens, is not meant for the pipeline.
+func TestPipeline_InADevelopersShell(t *testing.T) {
+	built(t)
+	for _, setting := range []string{"KAFKA_TLS=true", "KAFKA_SASL_MECHANISM=PLAIN", "REDIS_MODE=cluster", "ADMIN_TOKENS=root=secret", "CLAIM_TOKENS=shop=secret"} {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+	}
+	p := coupontest.Pipeline(t)
+	p.Define(t, coupontest.Coupon("tea", 1))
+}

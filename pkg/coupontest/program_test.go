@@ -2,6 +2,7 @@ package coupontest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -85,7 +86,12 @@ func TestFirstcome(t *testing.T) {
 	})
 	t.Run("none", func(t *testing.T) {
 		module(t, "")
-		_, err := firstcome()
+		goCommand, err := exec.LookPath("go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", filepath.Dir(goCommand))
+		_, err = firstcome()
 		if err == nil || !strings.Contains(err.Error(), "\n  go get -tool github.com/firstcome/firstcome/cli/cmd/firstcome ") || !strings.Contains(err.Error(), "FIRSTCOME_BIN=") {
 			t.Errorf("said %v", err)
 		}

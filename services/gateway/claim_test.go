@@ -158,6 +158,7 @@ func TestGateway_WaitersAreBounded(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.MaxWaiters = 1 })
 	r.put("tea", `{"limit":3}`).is(t, 201, "")
 	goOn := r.Hold()
+	defer goOn()
 	var first sync.WaitGroup
 	first.Go(func() { r.claim("tea", "u1", "wait=20").is(t, 200, "") })
 	eventually(t, "somebody waits", func() bool { return r.service.waiters.Count() == 1 })

@@ -52,14 +52,6 @@ func (l *ledger) Close() {
 	}
 }
 
-type ledgerGrant struct {
-	GrantID  string `json:"grant_id"`
-	CouponID string `json:"coupon_id"`
-	UserID   string `json:"user_id"`
-	Window   string `json:"window"`
-	Sequence int64  `json:"sequence"`
-}
-
 var (
 	errLedgerBehind = errors.New("the ledger does not have all grants of the coupon yet")
 	errNoLedger     = errors.New("LEDGER_URL answers as no ledger does")
@@ -69,33 +61,33 @@ var (
 // Grant is what a person was granted in a window, zero if nothing. A ledger that has fewer grants of the coupon than the
 // log led to (total) is catching up, as after a restore: then only what it has is told, never that there is nothing. Of a
 // window that was archived nothing can be told: errArchived.
-func (l *ledger) Grant(ctx context.Context, couponID, userID, window string, total int64) (ledgerGrant, error) {
+func (l *ledger) Grant(ctx context.Context, couponID, userID, window string, total int64) (heldBody, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerPatience)
 	defer cancel()
 	complete, err := l.complete(ctx, couponID, total) // before the grants: what it has now it has then
 	if err != nil {
-		return ledgerGrant{}, err
+		return heldBody{}, err
 	}
-	var page struct{ Grants *[]ledgerGrant }
+	var page struct{ Grants *[]heldBody }
 	query := url.Values{"coupon_id": {couponID}, "user_id": {userID}, "window": {window}}
 	var status ledgerStatusError
 	err = l.get(ctx, "/v1/grants?"+query.Encode(), &page)
 	if errors.As(err, &status) && status == http.StatusGone {
-		return ledgerGrant{}, errArchived
+		return heldBody{}, errArchived
 	}
 	switch {
 	case err != nil:
-		return ledgerGrant{}, err
+		return heldBody{}, err
 	case page.Grants == nil:
-		return ledgerGrant{}, errNoLedger
+		return heldBody{}, errNoLedger
 	case len(*page.Grants) == 0 && complete:
-		return ledgerGrant{}, nil
+		return heldBody{}, nil
 	case len(*page.Grants) == 0:
-		return ledgerGrant{}, errLedgerBehind
+		return heldBody{}, errLedgerBehind
 	}
 	g := (*page.Grants)[0]
 	if g.CouponID != couponID || g.UserID != userID || g.Window != window || g.Sequence < 1 || g.GrantID == "" {
-		return ledgerGrant{}, errNoLedger
+		return heldBody{}, errNoLedger
 	}
 	return g, nil
 }

@@ -98,13 +98,8 @@ func readAll(t *testing.T, servers *coupontest.Servers, topic string, partition 
 	f := consumer.NewFetcher(servers.Kafka(t), servers.TopicPrefix+topic, partition, consumer.FetchConfig{MaxWait: 100 * time.Millisecond})
 	defer f.Close()
 	var all []event.Record
-	for next, end := int64(0), int64(1); next < end; {
-		got, err := f.Fetch(ctx, next)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, got.Records...)
-		next, end = got.Next, got.End
+	if _, err := f.ReadToEnd(ctx, 0, func(more []event.Record) error { all = append(all, more...); return nil }); err != nil {
+		t.Fatal(err)
 	}
 	return all
 }

@@ -52,7 +52,7 @@ func (l *look) readArchives(ctx context.Context) (*archives, error) {
 	var row archivedWindow
 	_, err = pgx.ForEachRow(rows, []any{&k.couponID, &k.window, &row.granted, &row.checksum, &row.file}, func() error {
 		a.count++
-		if event.Partition(k.couponID, l.partitions) == l.partition && (l.Coupons == nil || slices.Contains(l.Coupons, k.couponID)) {
+		if l.has(k.couponID) {
 			kept := row
 			kept.sum = sha256.New()
 			a.windows[k] = &kept
@@ -62,21 +62,46 @@ func (l *look) readArchives(ctx context.Context) (*archives, error) {
 	return a, err
 }
 
+// has says whether a coupon is looked at here.
+func (l *look) has(couponID string) bool {
+	return event.Partition(couponID, l.partitions) == l.partition && (l.Coupons == nil || slices.Contains(l.Coupons, couponID))
+}
+
 func (a *auditor) hasArchives(ctx context.Context) (there bool, err error) {
 	err = a.Database.QueryRow(ctx, `SELECT to_regclass('archived') IS NOT NULL`).Scan(&there)
 	return there, err
 }
 
-// same looks, in the snapshot of a page, whether all that was archived is what was known at the beginning.
-func (a *archives) same(ctx context.Context, tx pgx.Tx) error {
-	if !a.there { // nobody archives before there is a ledger of a later version
+// sameArchives looks, in the snapshot of a page, whether what was archived of this look's windows is what was known at the
+// beginning. Others may be archived all the time.
+func (l *ledger) sameArchives(ctx context.Context, tx pgx.Tx) error {
+	known := l.archives
+	if !known.there { // nobody archives before there is a ledger of a later version
 		return nil
 	}
 	var count int
-	err := tx.QueryRow(ctx, `SELECT count(*) FROM archived`).Scan(&count)
-	if err == nil && count != a.count {
-		err = errArchived
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM archived`).Scan(&count); err != nil || count == known.count {
+		return err
 	}
+	rows, err := tx.Query(ctx, `SELECT coupon_id, "window" FROM archived`)
+	if err != nil {
+		return err
+	}
+	here, same := 0, 0
+	var k windowKey
+	_, err = pgx.ForEachRow(rows, []any{&k.couponID, &k.window}, func() error {
+		if l.has(k.couponID) {
+			here++
+		}
+		if known.windows[k] != nil {
+			same++
+		}
+		return nil
+	})
+	if err == nil && (here != same || same != len(known.windows)) {
+		return errArchived
+	}
+	known.count = count
 	return err
 }
 

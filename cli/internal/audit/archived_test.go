@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,6 +52,10 @@ var archiveFaults = []fault{
 		[]string{`postgres: the grant of coupon bun, sequence 1, to "ada" (source 0/11) is missing: the log grants it (under-issue)`, "coupon_windows says that 1 were granted of coupon bun, and there are 0 rows"}},
 	{"and is there as well", afterArchiving(`INSERT INTO grants SELECT * FROM kept_grants WHERE coupon_id = 'bun'`), Twice,
 		[]string{`postgres: the grant of coupon bun, sequence 1, to "ada" (source 0/11) is there, though it was archived into the file bun.`, "coupon_windows says that 1 were granted of coupon bun, and there are 2 rows"}},
+	{"sums without what was archived", afterArchiving(`DELETE FROM coupon_windows WHERE coupon_id = 'bun'`), Wrong,
+		[]string{"coupon_windows says that 0 were granted of coupon bun, and there are 1 rows"}},
+	{"an archive of other times", afterArchiving(`UPDATE archived SET first_requested_at = '2020-01-01Z' WHERE coupon_id = 'bun'`), Wrong,
+		[]string{"coupon_windows has, for coupon bun, other times of the first and last grant than the rows"}},
 	{"what was archived was not what the log leads to", func(w *world) {
 		w.sql(`UPDATE grants SET user_id = 'eve' WHERE coupon_id = 'bun'`)
 		w.archived()
@@ -71,5 +76,19 @@ func TestArchivedMeanwhile(t *testing.T) {
 	r, err := run(context.WithoutCancel(t.Context()), cfg, w.client, w.requests, w.grants, w.dead)
 	if err != nil || !r.OK || r.Compared.Archived != 2 || !strings.Contains(r.Line(), "2 archived grants") {
 		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+// An archive that goes on beside the audit, window after window, is in nobody's way who looks at others.
+func TestArchivedMeanwhile_Others(t *testing.T) {
+	w := newWorld(t)
+	others := 0
+	cfg := Config{Redis: w.redis, RedisPrefix: w.servers.RedisPrefix, Database: w.db, Coupons: []string{"tea"}, Timeout: w.timeout, Watch: func(int64, int64) {
+		w.sql(fmt.Sprintf(`INSERT INTO archived SELECT 'other', '%d', 1, now(), now(), '', 'file'`, others))
+		others++
+	}}
+	r, err := run(t.Context(), cfg, w.client, w.requests, w.grants, w.dead)
+	if err != nil || !r.OK || others == 0 {
+		t.Errorf("%d others were archived: %v, %+v", others, err, r)
 	}
 }

@@ -228,7 +228,7 @@ func (l *ledger) page(ctx context.Context, after int64) error {
 		if l.place, err = l.readPlace(ctx, tx); err != nil {
 			return err
 		}
-		if err := l.archives.same(ctx, tx); err != nil {
+		if err := l.sameArchives(ctx, tx); err != nil {
 			return err
 		}
 		grants, err := l.readGrants(ctx, tx, after)

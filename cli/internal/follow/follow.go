@@ -119,15 +119,15 @@ func (t Topic) sayWaiting(ctx context.Context, parts []*part) {
 			return
 		case <-tick.C:
 		}
+		now := ""
 		for _, p := range parts {
-			why := p.fetcher.Waiting()
-			if why != "" && why != last {
-				t.Say("waiting: %s", why)
-				last = why
-			}
-			if why != "" {
+			if now = p.fetcher.Waiting(); now != "" {
 				break
 			}
 		}
+		if now != "" && now != last {
+			t.Say("waiting: %s", now)
+		}
+		last = now
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -150,6 +151,9 @@ type letter struct {
 	Detail    string `json:"detail"`
 }
 
+// told are the headers that have a member of their own, or say what every record's do.
+var told = []string{"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_correlationid", "traceparent", "content-type"}
+
 func (w *Writer) object(v view) error {
 	o := object{
 		Topic: v.Topic, Partition: v.Partition, Offset: v.Offset, Time: v.Time.UTC().Format(printed.TimeLayout),
@@ -169,7 +173,7 @@ func (w *Writer) object(v view) error {
 	}
 	shown := v.shown()
 	for _, h := range shown.Headers {
-		if v.event.Type == "" || !strings.HasPrefix(h.Key, "ce_") && h.Key != "traceparent" && h.Key != "content-type" {
+		if v.event.Type == "" || !slices.Contains(told, h.Key) {
 			o.Headers = append(o.Headers, printed.HeaderOf(h))
 		}
 	}

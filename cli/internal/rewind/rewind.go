@@ -224,6 +224,13 @@ func (g Group) Move(ctx context.Context, steps []Step) (moved int, err error) {
 			continue
 		}
 		err := again(ctx, func() error {
+			now, _, err := g.Client.Committed(ctx, g.Name, g.Topic, s.Partition) // the question may have stood for hours
+			if err != nil {
+				return err
+			}
+			if now.Offset < s.After {
+				return fmt.Errorf("the group is at offset %d by now, and offsets are only moved back", now.Offset)
+			}
 			return g.Client.Commit(ctx, broker.Commit{
 				Group: g.Name, Generation: -1, Topic: g.Topic, Partition: s.Partition,
 				Offset: broker.Offset{Offset: s.After, Metadata: consumer.OffsetMetadata(s.Highest)},

@@ -71,7 +71,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer letters.Close(context.WithoutCancel(ctx))
+	defer closeSoon(ctx, letters)
 	return consumer.Run(ctx, consumer.Config{
 		Client:      client,
 		GroupID:     client.Config().Group("email"),
@@ -80,6 +80,15 @@ func run(ctx context.Context) error {
 	}, consumer.Each{Granted: func(ctx context.Context, g event.CouponGranted, _ event.Meta) error {
 		return send(ctx, server, g)
 	}})
+}
+
+// closeSoon waits for the dead letters that are under way, and not for ever where Kafka is away.
+func closeSoon(ctx context.Context, letters *producer.Producer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := letters.Close(ctx); err != nil {
+		log.Print(err)
+	}
 }
 
 // send returns once the mail server has taken the mail.
@@ -107,7 +116,8 @@ func write(g event.CouponGranted, to string) (*mail.Msg, error) {
 	if m.To(to) != nil {
 		return nil, &consumer.RejectError{Reason: event.ReasonHandlerFailed, Detail: "the person has no address that can be written to"}
 	}
-	m.SetMessageIDWithValue(g.GrantID + (*from)[strings.LastIndexByte(*from, '@'):])
+	sender := m.GetFrom()[0].Address
+	m.SetMessageIDWithValue(g.GrantID + sender[strings.LastIndexByte(sender, '@'):])
 	m.SetDateWithValue(g.RequestedAt)
 	m.Subject("You have coupon " + g.CouponID)
 	m.SetBodyString(mail.TypeTextPlain, fmt.Sprintf("You were number %d of %d to ask for coupon %s: it is yours.\n", g.Sequence, g.Limit, g.CouponID))

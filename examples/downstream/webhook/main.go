@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -61,9 +62,12 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer letters.Close(context.WithoutCancel(ctx))
+	defer closeSoon(ctx, letters)
 	ctx, end := context.WithCancelCause(ctx)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Timeout: *timeout / 2}).DialContext // the client's Timeout would hide what failed: see unanswered
 	r := &receiver{keys: keys, end: end, client: &http.Client{
+		Transport:     transport,
 		Timeout:       *timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -74,4 +78,13 @@ func run(ctx context.Context) error {
 		Retry:       consumer.Retry{Attempts: *attempts, Min: *wait, Max: max(*wait, 10*time.Minute), Then: consumer.DeadLetter},
 	}, consumer.Each{Granted: r.granted})
 	return cmp.Or(context.Cause(ctx), err)
+}
+
+// closeSoon waits for the dead letters that are under way, and not for ever where Kafka is away.
+func closeSoon(ctx context.Context, letters *producer.Producer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := letters.Close(ctx); err != nil {
+		log.Print(err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -55,6 +56,7 @@ func (r *receiver) granted(ctx context.Context, g event.CouponGranted, m event.M
 	if err != nil {
 		return unanswered(err)
 	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be used again
 	_ = res.Body.Close()
 	return r.answered(ctx, res)
 }

@@ -2,6 +2,7 @@ package kafkatest
 
 import (
 	"context"
+	"errors"
 	"expvar"
 	"fmt"
 	"log"
@@ -85,9 +86,10 @@ func Example_many() {
 // askAll asks for many, and returns how many of them are in the log.
 func askAll(ctx context.Context, requests *producer.Producer, coupon string, people []string) (asked int, err error) {
 	for _, user := range people {
-		claim, err := event.ClaimRequested{CouponID: coupon, UserID: user}.Message(event.Meta{Source: "/newsletter"})
+		var claim event.Message
+		claim, err = event.ClaimRequested{CouponID: coupon, UserID: user}.Message(event.Meta{Source: "/newsletter"})
 		if err != nil {
-			return 0, err
+			break
 		}
 		err = requests.Send(ctx, claim, func(_ producer.Ack, err error) { // for one coupon by one goroutine at a time
 			if err == nil {
@@ -97,10 +99,10 @@ func askAll(ctx context.Context, requests *producer.Producer, coupon string, peo
 			}
 		})
 		if err != nil { // not taken: too large, closed, or no room in time
-			return 0, err
+			break
 		}
 	}
-	err = requests.Close(ctx) // returns when each was told of
+	err = errors.Join(err, requests.Close(ctx)) // returns when each that was taken was told of
 	return asked, err
 }
 

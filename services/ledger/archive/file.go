@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/firstcome/firstcome/internal/fcfs"
 	"github.com/firstcome/firstcome/pkg/event"
@@ -33,17 +35,19 @@ type Manifest struct {
 	Last        json.RawMessage   `json:"last"`
 	SHA256      string            `json:"sha256"` // of the unpacked lines, in hex
 
-	checksum [sha256.Size]byte
+	checksum    [sha256.Size]byte
+	first, last time.Time // requested_at of the rows, the least and the greatest
+	part        string    // path of what is not finished yet
 }
 
 const (
 	grantsSuffix   = ".ndjson.gz"
 	manifestSuffix = ".manifest.json"
-	partSuffix     = ".part"
+	partSuffix     = ".firstcome-part" // of this program's alone: what ends in it is removed
 )
 
-// Line is a grant as archives have it: the value of its journal record, and a line feed.
-func Line(g event.CouponGranted) ([]byte, error) {
+// lineOf is a grant as archives have it: the value of its journal record, and a line feed.
+func lineOf(g event.CouponGranted) ([]byte, error) {
 	m, err := g.Message(event.Meta{Source: event.JournalSource(topic, g.Source.Partition)})
 	if err != nil {
 		return nil, fmt.Errorf("the row of source %d/%d is no grant: %w", g.Source.Partition, g.Source.Offset, err)
@@ -76,7 +80,7 @@ func (l *lines) describe(m *Manifest) {
 }
 
 // export writes a window's grants into a part, which counts for nothing until it was read back.
-func (a *Archive) export(ctx context.Context, w Window, definitions []event.CouponDefined, progress func(int64)) (m Manifest, print postgres.Print, err error) {
+func (a *Archive) export(ctx context.Context, w Window, definitions []event.CouponDefined, progress func(int64)) (m Manifest, print postgres.Fingerprint, err error) {
 	m = Manifest{Version: 1, CouponID: w.CouponID, Window: w.Window}
 	for _, d := range definitions {
 		value, err := valueOf(d)
@@ -85,18 +89,20 @@ func (a *Archive) export(ctx context.Context, w Window, definitions []event.Coup
 		}
 		m.Definitions = append(m.Definitions, value)
 	}
-	part, err := os.OpenFile(a.part(w), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	part, err := os.CreateTemp(a.dir, name(w, "")+".*"+partSuffix) // for its owner alone, and nobody else's part
 	if err != nil {
 		return m, print, err
 	}
+	m.part = part.Name()
 	packed := gzip.NewWriter(part)
 	l := newLines()
 	print, err = a.rows.Export(ctx, w.CouponID, w.Window, func(g event.CouponGranted) error {
-		line, err := Line(g)
+		line, err := lineOf(g)
 		if err == nil {
 			_, err = packed.Write(line)
 		}
 		l.add(line)
+		m.span(g.RequestedAt)
 		if progress != nil {
 			progress(l.count)
 		}
@@ -113,7 +119,17 @@ func (a *Archive) export(ctx context.Context, w Window, definitions []event.Coup
 	if err := a.step("exported"); err != nil {
 		return m, print, err
 	}
-	return m, print, readBack(m, a.part(w))
+	return m, print, readBack(m, m.part)
+}
+
+// span takes a row's time. The rows are what counts, and not what coupon_windows says of them.
+func (m *Manifest) span(requested time.Time) {
+	if m.first.IsZero() || requested.Before(m.first) {
+		m.first = requested
+	}
+	if requested.After(m.last) {
+		m.last = requested
+	}
 }
 
 // valueOf is the value of a definition's journal record.
@@ -128,8 +144,6 @@ func valueOf(d event.CouponDefined) ([]byte, error) {
 // topic stands for that of the requests, which no value names.
 const topic = "archive"
 
-func (a *Archive) part(w Window) string { return filepath.Join(a.dir, name(w, "")+partSuffix) }
-
 // name is that of a window's files, without what tells them apart. The checksum keeps windows apart, and one window's later
 // archives from earlier ones, also where a file system takes tea and Tea for the same.
 func name(w Window, checksum string) string {
@@ -140,6 +154,28 @@ func name(w Window, checksum string) string {
 		}
 	}
 	return name
+}
+
+// makeDir makes a folder that is missing, and its name and those above it as durable as what it will hold.
+func makeDir(dir string) error {
+	parents := missing(dir)
+	err := os.MkdirAll(dir, 0o700)
+	for _, parent := range parents {
+		if err == nil {
+			err = syncDir(parent)
+		}
+	}
+	return err
+}
+
+// missing gives the folder above each level of a path that is not there.
+func missing(dir string) (parents []string) {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			return parents
+		}
+		parents = append(parents, filepath.Dir(at))
+	}
 }
 
 // clear removes the parts that an interrupted run has left.
@@ -201,12 +237,11 @@ func readBack(m Manifest, path string) (err error) {
 // keep gives a part that was read back its name, and writes the manifest. Where an earlier run got as far, its file is read
 // back and kept instead: again.
 func (a *Archive) keep(m Manifest) (again bool, err error) {
-	w := Window{CouponID: m.CouponID, Window: m.Window}
 	path := filepath.Join(a.dir, m.File)
 	if readBack(m, path) == nil {
-		again, err = true, os.Remove(a.part(w))
+		again, err = true, os.Remove(m.part)
 	} else {
-		err = os.Rename(a.part(w), path)
+		err = os.Rename(m.part, path)
 	}
 	if err == nil {
 		err = a.step("renamed")
@@ -225,7 +260,7 @@ func writeManifest(m Manifest, path string) error {
 	if err := encoder.Encode(m); err != nil {
 		return err
 	}
-	part, err := os.OpenFile(path+partSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+partSuffix)
 	if err != nil {
 		return err
 	}

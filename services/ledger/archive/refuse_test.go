@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -25,8 +26,8 @@ func TestArchive_Refuses(t *testing.T) {
 		"sequences with a hole":              {before: func(w *world) { w.exec(`UPDATE grants SET sequence = 60 WHERE coupon_id = 'tea' AND sequence = 50`) }, says: "line 50 is"},
 		"a row changes after it was read":    {step: at("kept", func(w *world) { w.exec(`UPDATE grants SET user_id = 'eve' WHERE coupon_id = 'tea' AND sequence = 7`) }), says: "are not those that were exported"},
 		"a row comes after they were read":   {step: at("kept", func(w *world) { w.write(0, w.grants("tea", "", 0, 400, 51, 40)[50]) }), says: "are not those that were exported"},
-		"the file is damaged on its way":     {step: at("exported", func(w *world) { w.damage("tea.part") }), says: "reading"},
-		"the disk has lost half of the file": {step: at("exported", func(w *world) { w.cut("tea.part") }), says: "reading"},
+		"the file is damaged on its way":     {step: at("exported", func(w *world) { w.damage("tea.*.firstcome-part") }), says: "reading"},
+		"the disk has lost half of the file": {step: at("exported", func(w *world) { w.cut("tea.*.firstcome-part") }), says: "reading"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -73,6 +74,9 @@ func TestArchive_Refuses(t *testing.T) {
 		if _, err := Open(t.Context(), w.url, w.dir); !errors.Is(err, postgres.ErrArchiving) {
 			t.Errorf("the second: %v", err)
 		}
+		if windows, err := Look(t.Context(), w.url); err != nil || len(windows) != 5 {
+			t.Errorf("who only looks sees %v, %v", windows, err)
+		}
 		first.Close()
 		w.open().Close()
 	})
@@ -94,33 +98,41 @@ func at(want string, do func(*world)) func(*world, string) error {
 	}
 }
 
-func (w *world) exec(sql string) {
+func (w *world) conn() *pgx.Conn {
 	w.t.Helper()
 	conn, err := pgx.Connect(w.t.Context(), w.url)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer conn.Close(w.t.Context())
-	if tag, err := conn.Exec(w.t.Context(), sql); err != nil || !strings.HasPrefix(sql, "DROP") && tag.RowsAffected() != 1 {
+	w.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (w *world) exec(sql string) {
+	w.t.Helper()
+	if tag, err := w.conn().Exec(w.t.Context(), sql); err != nil || !strings.HasPrefix(sql, "DROP") && tag.RowsAffected() != 1 {
 		w.t.Fatal(tag, err)
 	}
 }
 
-func (w *world) damage(name string) {
-	w.change(name, func(b []byte) []byte {
+func (w *world) damage(pattern string) {
+	w.change(pattern, func(b []byte) []byte {
 		b[len(b)/2] ^= 1
 		return b
 	})
 }
 
-func (w *world) cut(name string) { w.change(name, func(b []byte) []byte { return b[:len(b)/2] }) }
+func (w *world) cut(pattern string) { w.change(pattern, func(b []byte) []byte { return b[:len(b)/2] }) }
 
-func (w *world) change(name string, how func([]byte) []byte) {
+func (w *world) change(pattern string, how func([]byte) []byte) {
 	w.t.Helper()
-	path := filepath.Join(w.dir, name)
-	b, err := os.ReadFile(path)
+	found, err := filepath.Glob(filepath.Join(w.dir, pattern))
+	if err != nil || len(found) != 1 {
+		w.t.Fatal(found, err)
+	}
+	b, err := os.ReadFile(found[0])
 	if err == nil {
-		err = os.WriteFile(path, how(b), 0o600)
+		err = os.WriteFile(found[0], how(b), 0o600)
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -28,28 +28,37 @@ var (
 // Postgres has noticed, so it is waited for.
 const archiveLock, archiveWait = `hashtextextended('firstcome archive', 0)`, `SET lock_timeout = '3s'`
 
-// Archiving begins; Close ends it.
+// archiveIdle is how long a session may write a page into its file: a disk may be slow, and nobody waits for its snapshot.
+const archiveIdle = 10 * time.Minute
+
+// Archiving begins, and takes nothing from anybody yet; Close ends it.
 func (s *Store) Archiving(ctx context.Context) (*Archive, error) {
-	conn, err := pgx.ConnectConfig(ctx, s.migrator)
+	config, err := single(s.migrator.ConnString())
+	if err != nil {
+		return nil, err
+	}
+	config.ConnectTimeout = s.migrator.ConnectTimeout
+	set(config, "application_name", "firstcome-archive")
+	set(config, "statement_timeout", "0") // also where the role has one: a window may be large
+	set(config, "idle_in_transaction_session_timeout", milliseconds(archiveIdle))
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	a := &Archive{s, conn}
-	if err := a.begin(ctx); err != nil {
+	var there bool
+	if err = conn.QueryRow(ctx, `SELECT to_regclass('archived') IS NOT NULL`).Scan(&there); err == nil && !there {
+		err = ErrTooOld
+	}
+	if err != nil {
 		a.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *Archive) begin(ctx context.Context) error {
-	var there bool
-	if err := a.lock.QueryRow(ctx, `SELECT to_regclass('archived') IS NOT NULL`).Scan(&there); err != nil {
-		return err
-	}
-	if !there {
-		return ErrTooOld
-	}
+// Lock keeps others from archiving: ErrArchiving where one of them does already.
+func (a *Archive) Lock(ctx context.Context) error {
 	for _, sql := range []string{archiveWait, `SELECT pg_advisory_lock(` + archiveLock + `)`, `RESET lock_timeout`} {
 		if _, err := a.lock.Exec(ctx, sql); isLockTimeout(err) {
 			return ErrArchiving
@@ -59,6 +68,9 @@ func (a *Archive) begin(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Lost says that the session is gone, and the lock with it.
+func (a *Archive) Lost() bool { return a.lock.IsClosed() }
 
 // Close lets others archive. The store is the caller's to close.
 func (a *Archive) Close() {
@@ -76,7 +88,7 @@ type Kept struct {
 	LogTime    time.Time // the highest that is known of its partition
 }
 
-const keptWindows = `SELECT w.coupon_id, w."window", w.granted, w.first_requested_at, w.last_requested_at FROM coupon_windows w
+const keptWindows = `SELECT w.coupon_id, w."window", w.granted FROM coupon_windows w
 WHERE NOT EXISTS (SELECT FROM archived a WHERE a.coupon_id = w.coupon_id AND a."window" = w."window") ORDER BY w.coupon_id, w."window"`
 
 const latestDefinitions = `SELECT DISTINCT ON (coupon_id) ` + definitionMembers + ` FROM definitions ORDER BY coupon_id, source_offset DESC`
@@ -105,7 +117,7 @@ func (a *Archive) Kept(ctx context.Context) (all []Kept, err error) {
 		}
 		rows, _ = tx.Query(ctx, keptWindows)
 		var k Kept
-		_, err = pgx.ForEachRow(rows, []any{&k.CouponID, &k.Window.Window, &k.Window.Granted, &k.Window.First, &k.Window.Last}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&k.CouponID, &k.Window.Window, &k.Window.Granted}, func() error {
 			d, ok := known[k.CouponID]
 			if !ok {
 				return fmt.Errorf("coupon %s has grants and no definition", k.CouponID)
@@ -134,26 +146,27 @@ func (a *Archive) look(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, a.lock, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, do)
 }
 
-// Print tells one set of rows from another.
-type Print struct {
+// Fingerprint tells one set of rows from another.
+type Fingerprint struct {
 	Rows int64
 	sum  string
 }
 
-// print is of the rows that a statement names gone; the order in which they come is the same to it.
-const printOf = ` SELECT count(*), coalesce(sum(hashtextextended(gone::text, 0)::numeric), 0)::text FROM gone`
-
+// The fingerprint is of the rows whose hashes a statement names gone; the order in which they come is the same to it. No row
+// leaves its page for it: of those that are dropped, Postgres keeps the hashes alone until it has added them up.
 const (
-	printKept = `WITH gone AS (SELECT * FROM grants WHERE coupon_id = $1 AND "window" = $2)` + printOf
-	dropKept  = `WITH gone AS (DELETE FROM grants WHERE coupon_id = $1 AND "window" = $2 RETURNING *)` + printOf
+	hashOf   = `hashtextextended(g::text, 0) AS h`
+	addedUp  = ` SELECT count(*), coalesce(sum(h::numeric), 0)::text FROM gone`
+	hashKept = `WITH gone AS (SELECT ` + hashOf + ` FROM grants g WHERE g.coupon_id = $1 AND g."window" = $2)` + addedUp
+	dropKept = `WITH gone AS (DELETE FROM grants g WHERE g.coupon_id = $1 AND g."window" = $2 RETURNING ` + hashOf + `)` + addedUp
 )
 
 const exportPage = 10_000
 
 // Export gives the grants of a window in the order of their sequences, all as of one moment.
-func (a *Archive) Export(ctx context.Context, couponID, window string, each func(event.CouponGranted) error) (p Print, err error) {
+func (a *Archive) Export(ctx context.Context, couponID, window string, each func(event.CouponGranted) error) (p Fingerprint, err error) {
 	err = a.look(ctx, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, printKept, couponID, window).Scan(&p.Rows, &p.sum); err != nil {
+		if err := tx.QueryRow(ctx, hashKept, couponID, window).Scan(&p.Rows, &p.sum); err != nil {
 			return err
 		}
 		f := Filter{CouponID: &couponID, Window: &window, Limit: exportPage}
@@ -186,15 +199,15 @@ type Archived struct {
 }
 
 // Drop deletes a window's grants and notes where they are, in one transaction: ErrChanged, and nothing happens, where they
-// are not exactly those of which the print was taken.
-func (a *Archive) Drop(ctx context.Context, row Archived, exported Print) error {
+// are not exactly those of which the fingerprint was taken.
+func (a *Archive) Drop(ctx context.Context, row Archived, exported Fingerprint) error {
 	return pgx.BeginFunc(ctx, a.lock, func(tx pgx.Tx) error {
 		const note = `INSERT INTO archived (coupon_id, "window", granted, first_requested_at, last_requested_at, checksum, file) VALUES ($1, $2, $3, $4, $5, $6, $7)`
 		w := row.Window
 		if _, err := tx.Exec(ctx, note, row.CouponID, w.Window, w.Granted, w.First, w.Last, row.Checksum[:], w.File); err != nil {
 			return err
 		}
-		var gone Print
+		var gone Fingerprint
 		if err := tx.QueryRow(ctx, dropKept, row.CouponID, w.Window).Scan(&gone.Rows, &gone.sum); err != nil {
 			return err
 		}

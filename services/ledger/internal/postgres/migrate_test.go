@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -166,12 +168,15 @@ func TestMigrate_BesideTheOldVersion(t *testing.T) {
 	}
 	worked()
 	var rows int64
+	wrote := make(chan struct{})
+	first := sync.OnceFunc(func() { close(wrote) })
 	go func() { // the new one, of another partition
 		at, err := s.Begin(t.Context(), 1)
 		for ctx.Err() == nil && err == nil {
 			b := nextBatch(1, at, rows, "cup")
 			if err = s.Write(t.Context(), b, accept); err == nil {
 				at, rows = b.To, rows+int64(len(b.Grants))
+				first()
 				_, err = s.Coupon(t.Context(), "tea")
 			}
 		}
@@ -181,6 +186,13 @@ func TestMigrate_BesideTheOldVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	worked()
+	select {
+	case <-wrote:
+	case err := <-failed:
+		t.Fatal(err)
+	case <-time.After(time.Minute):
+		t.Fatal("the new ledger has written nothing")
+	}
 	stop()
 	for range 3 {
 		if err := <-failed; err != nil {
@@ -239,6 +251,29 @@ func TestMigrate_OldVersionStartsLater(t *testing.T) {
 	}
 }
 
+// What a migration that did not come to its end left of an index is no use to anybody, and does not pass for the index.
+func TestMigrate_OverAnInvalidIndex(t *testing.T) {
+	s := newStore(t)
+	twin := grant(0, 2, "tea", "bob", "", 2)
+	twin.LogTime = grant(0, 1, "tea", "ada", "", 1).LogTime
+	write(t, s, batch(0, begin(t, s, 0), []event.CouponDefined{definition(0, 0, "tea")}, grant(0, 1, "tea", "ada", "", 1), twin))
+	if _, err := s.write.Exec(t.Context(), `CREATE UNIQUE INDEX CONCURRENTLY grants_log_time ON grants (log_time)`); err == nil {
+		t.Fatal("two grants of one log time are unique")
+	}
+	valid := func() (is bool) {
+		if err := s.write.QueryRow(t.Context(), `SELECT indisvalid FROM pg_index WHERE indexrelid = 'grants_log_time'::regclass`).Scan(&is); err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	if valid() {
+		t.Fatal("the index is whole")
+	}
+	if err := s.migrate(t.Context(), upTo(t, "99999", nextMigrations)); err != nil || !valid() {
+		t.Errorf("after the migration it is valid: %t, %v", valid(), err)
+	}
+}
+
 // A database that was restored from before a migration is noticed at the next look, though its rows stand where they stood.
 func TestMigrate_RestoredFromBefore(t *testing.T) {
 	_, s := oldDatabase(t)
@@ -273,14 +308,22 @@ func TestMigrations_OnlyAdd(t *testing.T) {
 			t.Errorf("%s: %s", name, p)
 		}
 	}
+	const alone, up = "-- +goose NO TRANSACTION\n-- +goose Up\n", "-- +goose Up\n"
+	const anew = "DROP INDEX CONCURRENTLY IF EXISTS x;\nCREATE INDEX CONCURRENTLY x ON grants (log_time);"
 	for sql, want := range map[string]int{
-		"-- +goose Up\nCREATE TABLE a (b int);\nCREATE INDEX c ON a (b);\n-- +goose Down\nDROP TABLE a;":          0,
-		"-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY IF NOT EXISTS x ON grants (log_time);": 0,
-		"-- +goose Up\nCREATE INDEX CONCURRENTLY IF NOT EXISTS x ON grants (log_time);":                           1,
-		"-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY x ON grants (log_time);":               1,
-		"-- +goose Up\nCREATE UNIQUE INDEX x ON grants (log_time);":                                               1,
-		"-- +goose Up\nALTER TABLE grants DROP COLUMN limit; UPDATE grants SET sequence = 1;":                     2,
-		"-- +goose Up\nALTER TABLE grants ADD COLUMN x int; DROP TABLE definitions; LOCK TABLE grants;":           3,
+		up + "CREATE TABLE a (b int);\nCREATE INDEX c ON a (b);\n-- +goose Down\nDROP TABLE a;": 0,
+		up + "CREATE TABLE a (b int PRIMARY KEY);\nCREATE TABLE c (b int REFERENCES a);":        0,
+		up + "CREATE TABLE a (b uuid REFERENCES grants (grant_id));":                            1,
+		alone + anew: 0,
+		up + anew:    2,
+		alone + "CREATE INDEX CONCURRENTLY x ON grants (log_time);":                                                                                         1,
+		alone + "CREATE INDEX CONCURRENTLY IF NOT EXISTS x ON grants (log_time);":                                                                           1,
+		alone + "DROP INDEX CONCURRENTLY IF EXISTS grants_person;":                                                                                          1,
+		alone + "DROP INDEX CONCURRENTLY IF EXISTS grants_person;\nDROP INDEX CONCURRENTLY IF EXISTS x;\nCREATE INDEX CONCURRENTLY x ON grants (log_time);": 1,
+		alone + "DROP INDEX CONCURRENTLY IF EXISTS x;\nCREATE UNIQUE INDEX CONCURRENTLY x ON grants (log_time);":                                            2,
+		up + "CREATE UNIQUE INDEX x ON grants (log_time);":                                                                                                  1,
+		up + "ALTER TABLE grants DROP COLUMN limit; UPDATE grants SET sequence = 1;":                                                                        2,
+		up + "ALTER TABLE grants ADD COLUMN x int; DROP TABLE definitions; LOCK TABLE grants;":                                                              3,
 	} {
 		if got := breaches(sql); len(got) != want {
 			t.Errorf("%s: found %q", sql, got)
@@ -288,25 +331,64 @@ func TestMigrations_OnlyAdd(t *testing.T) {
 	}
 }
 
-var madeHere = regexp.MustCompile(`(?i)CREATE TABLE (\w+)`)
+var (
+	comment   = regexp.MustCompile(`(?m)--.*$`)
+	madeTable = regexp.MustCompile(`(?i)^CREATE TABLE (\w+) ?\(`)
+	reference = regexp.MustCompile(`(?i)\bREFERENCES "?(\w+)`)
+	madeIndex = regexp.MustCompile(`(?i)^CREATE (?:UNIQUE )?INDEX (\w+) ON (\w+)`)
+	besides   = regexp.MustCompile(`(?i)^CREATE INDEX CONCURRENTLY (\w+) ON \w+`)
+	dropped   = regexp.MustCompile(`^DROP INDEX CONCURRENTLY IF EXISTS (\w+)$`)
+)
 
-// breaches are the statements of a migration's way up that an old ledger would feel.
+// breaches are the statements of a migration's way up that an old ledger would feel, or that a kill would leave half done. An
+// index of a table that is not new is made beside its use, and what an earlier attempt left of it is dropped just before.
 func breaches(text string) (found []string) {
 	up, _, _ := strings.Cut(text, "-- +goose Down")
-	made := map[string]bool{}
-	for _, m := range madeHere.FindAllStringSubmatch(up, -1) {
-		made[m[1]] = true
-	}
-	up = regexp.MustCompile(`(?m)--.*$`).ReplaceAllString(up, "")
-	for statement := range strings.SplitSeq(up, ";") {
+	alone := strings.Contains(up, "-- +goose NO TRANSACTION")
+	tables, before := map[string]bool{}, ""
+	for statement := range strings.SplitSeq(comment.ReplaceAllString(up, ""), ";") {
 		words := strings.Join(strings.Fields(statement), " ")
-		switch index := regexp.MustCompile(`(?i)^CREATE (UNIQUE )?INDEX (CONCURRENTLY IF NOT EXISTS )?\w+ ON (\w+)`).FindStringSubmatch(words); {
-		case words == "" || madeHere.MatchString(words):
-		case index != nil && made[index[3]]:
-		case index != nil && index[2] != "" && strings.Contains(text, "-- +goose NO TRANSACTION"):
+		table, of := madeTable.FindStringSubmatch(words), madeIndex.FindStringSubmatch(words)
+		index, gone := besides.FindStringSubmatch(words), dropped.FindStringSubmatch(words)
+		if table != nil {
+			tables[table[1]] = true
+		}
+		switch {
+		case words == "":
+		case table != nil && !refersBeyond(words, tables):
+		case of != nil && tables[of[2]]:
+		case gone != nil && alone && remade(up, gone[1]):
+		case index != nil && alone && before == "DROP INDEX CONCURRENTLY IF EXISTS "+index[1]:
 		default:
 			found = append(found, words)
 		}
+		before = words
 	}
 	return found
+}
+
+// refersBeyond says whether a table refers to others than those: that locks them.
+func refersBeyond(words string, tables map[string]bool) bool {
+	return slices.ContainsFunc(reference.FindAllStringSubmatch(words, -1), func(other []string) bool { return !tables[other[1]] })
+}
+
+// remade says whether a migration makes an index that it drops.
+func remade(up, name string) bool {
+	return regexp.MustCompile(`(?i)\bCREATE INDEX CONCURRENTLY ` + name + ` ON `).MatchString(up)
+}
+
+// The settings of the pools, which the URL may have, are not asked of Postgres by who has one connection alone.
+func TestMigrate_PoolSettings(t *testing.T) {
+	s := open(t, coupontest.Start(t, coupontest.Postgres).DatabaseURL+"&pool_max_conns=20")
+	if s.write.Config().MaxConns != 20 {
+		t.Fatal("the test's URL says nothing of a pool")
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	a, err := s.Archiving(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
 }

@@ -48,7 +48,7 @@ func CheckURL(databaseURL string) error {
 func New(databaseURL string) (*Store, error) {
 	s := &Store{}
 	// A migration may need longer than a batch, and the wait for the lock is no statement at all.
-	config, err := pgx.ParseConfig(databaseURL)
+	config, err := single(databaseURL)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +62,15 @@ func New(databaseURL string) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// single is the configuration of one connection: without the URL's settings of a pool, which Postgres would refuse.
+func single(databaseURL string) (*pgx.ConnConfig, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	return config.ConnConfig, nil
 }
 
 func pool(databaseURL, name string, statement time.Duration) (*pgxpool.Pool, error) {
@@ -79,16 +88,17 @@ func prepare(c *pgx.ConnConfig, name string, statement time.Duration) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
-	set := func(parameter, value string) {
-		if _, given := c.RuntimeParams[parameter]; !given {
-			c.RuntimeParams[parameter] = value
-		}
-	}
-	set("application_name", name)
-	set("idle_in_transaction_session_timeout", milliseconds(idleTimeout))
+	set(c, "application_name", name)
+	set(c, "idle_in_transaction_session_timeout", milliseconds(idleTimeout))
 	if statement > 0 {
-		set("statement_timeout", milliseconds(statement))
-		set("lock_timeout", milliseconds(lockTimeout))
+		set(c, "statement_timeout", milliseconds(statement))
+		set(c, "lock_timeout", milliseconds(lockTimeout))
+	}
+}
+
+func set(c *pgx.ConnConfig, parameter, value string) {
+	if _, given := c.RuntimeParams[parameter]; !given {
+		c.RuntimeParams[parameter] = value
 	}
 }
 

@@ -65,7 +65,10 @@ final class Journal implements AutoCloseable, ConsumerRebalanceListener {
     return word.startsWith(HIGHEST) ? Long.parseLong(word.substring(HIGHEST.length())) : NONE;
   }
 
-  /** Hands each record to handle until that returns true. What was handled since the last commit comes again after a crash. */
+  /**
+   * Hands each record to handle until that returns true: close the journal then, what was fetched with that record is handed
+   * over by the next one. What was handled since the last commit comes again after a crash.
+   */
   void follow(BiPredicate<ConsumerRecord<String, CloudEvent>, JsonNode> handle) {
     boolean enough = false;
     while (!enough) {
