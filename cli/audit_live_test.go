@@ -65,7 +65,7 @@ func auditWithoutEnd(t *testing.T, dir string) *auditing {
 	go func() {
 		defer close(a.done)
 		for !a.stop.Load() {
-			if got := run(t, nil, "audit", "--data-dir", dir, "--timeout", "30s"); got.code != exitOK {
+			if got := run(t, nil, "audit", "--data-dir", dir, "--timeout", (patience / 2).String()); got.code != exitOK {
 				t.Errorf("a difference that is none: %s%s", got.out, got.err)
 			}
 			a.audits.Add(1)

@@ -48,7 +48,7 @@ const (
 	parts      = 3
 	adminToken = "admin-secret"
 	claimToken = "claim-secret"
-	soon       = 20 * time.Second // longer than anything takes that is going to happen at all
+	soon       = 2 * time.Minute // longer than anything takes that is going to happen at all
 )
 
 // rig is a gateway on real servers with a double of the issuer, and a client.

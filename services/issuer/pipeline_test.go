@@ -219,8 +219,8 @@ func (p *pipeline) agrees() {
 	p.t.Helper()
 	for number := range int32(p.parts) {
 		l, want := p.expected(number)
-		p.eventually(fmt.Sprintf("progress of partition %d is %d", number, l.Progress()), 30*time.Second, func() bool { return p.progress(number) == l.Progress() })
-		p.eventually(fmt.Sprintf("the journal of partition %d has %d facts", number, len(want)), 30*time.Second, func() bool { return len(p.facts(number)) >= len(want) })
+		p.eventually(fmt.Sprintf("progress of partition %d is %d", number, l.Progress()), 2*time.Minute, func() bool { return p.progress(number) == l.Progress() })
+		p.eventually(fmt.Sprintf("the journal of partition %d has %d facts", number, len(want)), 2*time.Minute, func() bool { return len(p.facts(number)) >= len(want) })
 		if got := p.facts(number); !reflect.DeepEqual(got, want) {
 			p.t.Errorf("partition %d: the journal has\n%+v, not\n%+v", number, got, want)
 		}

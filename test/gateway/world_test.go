@@ -32,7 +32,7 @@ const (
 	admin       = "admin-secret"
 	shop        = "shop-secret"
 	claimIDKeys = "7=MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
-	soon        = 30 * time.Second // longer than anything takes that is going to happen at all
+	soon        = 2 * time.Minute // longer than anything takes that is going to happen at all
 )
 
 // world is an issuer and some gateways on a test's own place.

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { coupontest.Main(m) }
 
 const (
 	parts = 2
-	soon  = 30 * time.Second // longer than anything takes that is going to happen at all
+	soon  = 2 * time.Minute // longer than anything takes that is going to happen at all
 )
 
 // as is the configuration of a principal.

@@ -68,7 +68,7 @@ func (m *member) leave(t *testing.T) {
 			t.Errorf("RunGroup: %v", err)
 		}
 		m.done <- err
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("a member does not leave")
 	}
 }
