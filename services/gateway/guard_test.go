@@ -135,7 +135,7 @@ const (
 // posts is what so many claims over HTTP are told, at the gateways in turn.
 func posts(many int, user func(i int) string, at ...*Service) map[string]int {
 	return atOnce(many, func(i int) string {
-		got, err := try(at[i%len(at)], claimRequest("box", user(i), "wait=20"))
+		got, err := try(at[i%len(at)], claimRequest("box", user(i), "wait=30"))
 		if err != nil {
 			return err.Error()
 		}
