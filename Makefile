@@ -1,7 +1,7 @@
 # Everything here needs Go 1.26 and make, nothing else; what needs more says so.
 # `make help` prints the lines with a double hash.
 export CGO_ENABLED ?= 0
-MODULES := internal pkg pkg/coupontest services/gateway services/issuer services/ledger cli test
+MODULES := internal pkg pkg/coupontest services/gateway services/issuer services/ledger strategy cli test
 # Neighbours' programs: modules outside the workspace, as theirs are.
 EXAMPLES := examples/downstream examples/integration
 FIRSTCOME := bin/firstcome
