@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"testing"
 
 	"github.com/firstcome/firstcome/strategy"
 )
@@ -17,9 +16,9 @@ const (
 )
 
 // crowd has people ask at four server processes, everybody twice. When a quarter has been answered, the first server (the
-// worker, where there is one) is killed and replaced, and the second stands still until everybody else is through.
-// Whoever gets no answer asks at another.
-func crowd(t *testing.T, s Subject) strategy.Sale {
+// worker, where there is one) is killed and replaced, what decides besides the servers is killed and comes back, and the second
+// server stands still until everybody else is through. Whoever gets no answer asks again.
+func crowd(t T, s Subject) strategy.Sale {
 	shop, id := s.New(t), s.CouponID(t)
 	everybody := People(cmp.Or(s.Crowd, crowdPeople))
 	limit := len(everybody) / 3
@@ -40,6 +39,7 @@ func crowd(t *testing.T, s Subject) strategy.Sale {
 	killed, paused := c.servers[0], c.servers[1]
 	paused.Pause(t)
 	killed.Kill()
+	c.outage(t, s.Kill)
 	c.replace(StartServer(t, s.Command(t)))
 	if decides {
 		must(t, c.pick(0).Work(id))
@@ -61,6 +61,8 @@ type shops struct {
 	couponID string
 	mu       sync.Mutex
 	servers  []*Server
+	outages  int           // of what decides besides them, so far
+	out      bool          // there is one
 	missing  int           // so many are to be answered before
 	enough   chan struct{} // is closed
 }
@@ -78,6 +80,41 @@ func (c *shops) replace(first *Server) {
 	c.servers[0] = first
 }
 
+// outage kills what decides besides the servers, if there is something.
+func (c *shops) outage(t T, kill func(t T)) {
+	if kill == nil {
+		return
+	}
+	set := func(out bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.out = out
+		if out {
+			c.outages++
+		}
+	}
+	set(true)
+	kill(t)
+	set(false)
+}
+
+// outageSince says whether there was one, or is, since so many had been.
+func (c *shops) outageSince(outages int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outages > outages
+}
+
+// over is how many outages are over.
+func (c *shops) over() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out {
+		return c.outages - 1
+	}
+	return c.outages
+}
+
 func (c *shops) answered() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +124,7 @@ func (c *shops) answered() {
 }
 
 // person asks twice; every third one both times at once.
-func (c *shops) person(t *testing.T, i int, user string) {
+func (c *shops) person(t T, i int, user string) {
 	var again sync.WaitGroup
 	if i%3 == 0 {
 		again.Go(func() { c.ask(t, i+1, user) })
@@ -101,12 +138,14 @@ func (c *shops) person(t *testing.T, i int, user string) {
 }
 
 // ask asks one server after the other until one answers. One that is away is passed by.
-func (c *shops) ask(t *testing.T, i int, user string) {
+func (c *shops) ask(t T, i int, user string) {
 	for t.Context().Err() == nil {
+		over := c.over()
 		told, err := c.pick(i).Claim(c.couponID, user)
 		switch {
 		case errors.Is(err, errAway):
 			i++
+		case err != nil && c.outageSince(over): // asked again
 		case err != nil:
 			t.Errorf("%s: %v", user, err)
 			return
@@ -118,7 +157,7 @@ func (c *shops) ask(t *testing.T, i int, user string) {
 
 // results puts what became of each claim in the place of Accepted. One more person queues behind all others: when that is
 // decided, so is everybody, or lost.
-func results(t *testing.T, shop strategy.Decider, couponID string, told []strategy.Told) []strategy.Told {
+func results(t T, shop strategy.Decider, couponID string, told []strategy.Told) []strategy.Told {
 	Decided(t, shop, couponID, "the last one")
 	var all []strategy.Told
 	seen := make(map[string]bool)

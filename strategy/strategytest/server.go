@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/firstcome/firstcome/strategy"
 )
@@ -33,19 +32,19 @@ type Server struct {
 var errAway = errors.New("the server is away")
 
 // StartServer starts a command that runs Serve on its standard input and output. It is killed when the test ends.
-func StartServer(t testing.TB, cmd *exec.Cmd) *Server {
+func StartServer(t T, cmd *exec.Cmd) *Server {
 	t.Helper()
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	s := &Server{cmd: cmd, in: in, waiting: make(map[int]chan string), people: make(map[int]string), away: make(chan struct{}), ended: make(chan struct{})}
 	go s.read(out)
@@ -139,11 +138,11 @@ func (s *Server) Work(couponID string) error {
 
 // Before has it stop before its next command of that name, in all that it does; reached waits until it stands there, release
 // lets it go on.
-func (s *Server) Before(t testing.TB, command string) (reached, release func()) {
+func (s *Server) Before(t T, command string) (reached, release func()) {
 	t.Helper()
 	number, heard, err := s.ask("", "before "+command)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	hear := func() {
 		t.Helper()
