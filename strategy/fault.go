@@ -28,7 +28,7 @@ func Pages() []Page {
 	return []Page{
 		{"script", []Fault{Forgotten}},
 		{"recheck", []Fault{OverIssue, UnderIssue, Inversion, Untrue, Forgotten}},
-		{"queue", []Fault{OverIssue, Forgotten}},
+		{"queue", []Fault{Forgotten}},
 		{"queue-plain", []Fault{OverIssue, Lost, Forgotten}},
 		{"lock", []Fault{Inversion, Forgotten}},
 		{"lock-plain", []Fault{OverIssue, UnderIssue, Inversion, Forgotten}},

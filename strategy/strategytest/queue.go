@@ -6,11 +6,9 @@ import (
 
 func (s *onRedis) queue() {
 	at := *s
-	s.Shown = map[strategy.Fault]func(T) strategy.Sale{
-		strategy.OverIssue: func(t T) strategy.Sale { return at.twoWorkers(t, "blmove") },
-	}
 	s.Withstood = map[string]func(T) strategy.Sale{
-		"worker killed": at.workerKilled, // the next one begins with ada
+		"worker killed": at.workerKilled,                                               // the next one begins with ada
+		"two workers":   func(t T) strategy.Sale { return at.twoWorkers(t, "blmove") }, // both look at ada's claim, and decide the same
 	}
 }
 
@@ -22,7 +20,7 @@ func (s *onRedis) queuePlain() {
 	}
 }
 
-// Two workers take one claim each, both count none, both issue.
+// Two workers take one claim each, both count none, both issue: without a list each to whom it has taken.
 func (s onRedis) twoWorkers(t T, take string) strategy.Sale {
 	shop, id := s.openQueue(t)
 	var takes, adds []*Stop

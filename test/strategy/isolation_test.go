@@ -1,0 +1,62 @@
+package strategy
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/strategy"
+	"github.com/firstcome/firstcome/strategy/strategytest"
+)
+
+// Whatever the pool is set to, everybody is answered, and as many have one as there are.
+func TestPostgres_Settings(t *testing.T) {
+	t.Parallel()
+	servers := coupontest.Start(t, coupontest.Postgres)
+	for name, set := range map[string]func(*pgx.ConnConfig){
+		"read committed":  func(c *pgx.ConnConfig) {},
+		"repeatable read": func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "repeatable read" },
+		"serializable":    func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "serializable" },
+		"simple protocol": func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol },
+		"no cache":        func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = pgx.QueryExecModeExec },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := pgxpool.ParseConfig(servers.DatabaseURL)
+			check(t, err)
+			set(cfg.ConnConfig)
+			cfg.MaxConns = 8
+			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+			check(t, err)
+			t.Cleanup(pool.Close)
+			shop, id := strategy.Postgres{Pool: pool}, strategytest.Subject{}.CouponID(t)
+			check(t, shop.Migrate(t.Context()))
+			check(t, shop.SetLimit(t.Context(), id, 10))
+			people := strategytest.People(40)
+			told := make([]strategy.Told, 2*len(people))
+			var asking sync.WaitGroup
+			for i := range told { // everybody twice
+				asking.Go(func() {
+					told[i].UserID = people[i/2]
+					told[i].Answer, told[i].Err = shop.Claim(context.WithoutCancel(t.Context()), id, people[i/2])
+				})
+			}
+			asking.Wait()
+			for _, one := range told {
+				if one.Err != nil && !errors.Is(one.Err, strategy.ErrExhausted) && !errors.Is(one.Err, strategy.ErrAlreadyIssued) {
+					t.Errorf("%s is told %v", one.UserID, one.Err)
+				}
+			}
+			issued, err := shop.Issued(t.Context(), id)
+			check(t, err)
+			if faults := strategy.Count(strategy.Sale{Limit: 10, Issued: issued, Told: told}); len(faults) > 0 || len(issued) != 10 {
+				t.Errorf("%d people have one, with %v", len(issued), faults)
+			}
+		})
+	}
+}

@@ -1,0 +1,78 @@
+package strategy
+
+import (
+	"testing"
+
+	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/strategy"
+	"github.com/firstcome/firstcome/strategy/strategytest"
+)
+
+const tea = "tea"
+
+// place is a strategy on a Redis of the test's own.
+type place struct {
+	name    string
+	servers *coupontest.Servers
+}
+
+// open is where so many teas are given out.
+func open(t *testing.T, name string, limit int64) (p place, shop strategy.Strategy) {
+	t.Helper()
+	p = place{name, coupontest.StartAlone(t, coupontest.Redis)}
+	shop = strategytest.Open(name, p.servers.Redis(t))
+	check(t, shop.SetLimit(t.Context(), tea, limit))
+	return p, shop
+}
+
+// openQueue is where people wait, in this order.
+func openQueue(t *testing.T, name string, limit int64, people ...string) (place, strategy.Queue) {
+	t.Helper()
+	p, shop := open(t, name, limit)
+	for _, user := range people {
+		_, err := shop.Claim(t.Context(), tea, user)
+		check(t, err)
+	}
+	return p, shop.(strategy.Queue)
+}
+
+// racer is one more server, which can be stopped between two commands.
+type racer struct {
+	strategy.Strategy
+	*strategytest.Gate
+}
+
+func (p place) racer(t *testing.T) racer {
+	client := p.servers.Redis(t)
+	gate := strategytest.NewGate(client)
+	return racer{strategytest.Open(p.name, client), gate}
+}
+
+// claim asks in the background.
+func (r racer) claim(t *testing.T, userID string) (told func() strategy.Told) {
+	answer := make(chan strategy.Told, 1)
+	go func() {
+		a, err := r.Claim(t.Context(), tea, userID)
+		answer <- strategy.Told{UserID: userID, Answer: a, Err: err}
+	}()
+	return func() strategy.Told { return <-answer }
+}
+
+// works has it at work until the test ends.
+func works(t *testing.T, worker strategy.Strategy) { t.Cleanup(strategytest.Work(t, worker, tea)) }
+
+// sold is a sale that is over. Who claimed came in this order, if that is known.
+func sold(t *testing.T, shop strategy.Strategy, limit int64, told []strategy.Told, arrived ...string) strategy.Sale {
+	t.Helper()
+	issued, err := shop.Issued(t.Context(), tea)
+	check(t, err)
+	return strategy.Sale{Limit: limit, Issued: issued, Told: told, Arrived: arrived}
+}
+
+// onlyAda wants no fault, and ada to have the only one.
+func onlyAda(t *testing.T, sale strategy.Sale) {
+	t.Helper()
+	if faults := strategy.Count(sale); len(faults) > 0 || len(sale.Issued) != 1 || sale.Issued[0] != "ada" {
+		t.Errorf("%v have one, with %v; want ada, who was first", sale.Issued, faults)
+	}
+}
