@@ -21,7 +21,8 @@ import (
 //
 // Guarantees: never more than the limit, never fewer, nobody twice, in the order of the pushes, and nothing is lost: also
 // where a worker dies or stands still and another goes on, or two are at work by mistake. A limit that is changed meanwhile
-// counts from the worker's next look. All this but the order at the door needs the list: see Plain.
+// counts from the worker's next look. If Plain there is no such list, and this holds as long as one worker runs and no more, and
+// none dies.
 //
 // Costs: one round trip a claim at the door; three at the worker, which is one for all: its pace is that of the sale. The queue
 // holds everybody who asks, also long after the last one has gone.
