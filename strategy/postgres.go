@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS strategy.issued (
 // migrating is the advisory lock of Migrate, since two that create the same schema at once fail.
 const migrating = 0x66697273746f6e65
 
-// Migrate makes the schema where it is not there yet. Every server may call it at its start.
+// Migrate makes the schema where it is not there yet. Every server may call it at its start; who has no right to make a schema may
+// where it is there.
 func (p Postgres) Migrate(ctx context.Context) error {
 	if p.Pool == nil {
 		return errNoPool
@@ -58,7 +59,12 @@ func (p Postgres) Migrate(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrating)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, schema)
+		var made bool
+		err := tx.QueryRow(ctx, "SELECT to_regclass('strategy.issued') IS NOT NULL").Scan(&made)
+		if err != nil || made {
+			return err
+		}
+		_, err = tx.Exec(ctx, schema)
 		return err
 	})
 	if err != nil {

@@ -2,7 +2,9 @@ package strategy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -58,5 +60,36 @@ func TestPostgres_Settings(t *testing.T) {
 				t.Errorf("%d people have one, with %v", len(issued), faults)
 			}
 		})
+	}
+}
+
+// Who may use the schema and make nothing calls Migrate too, as every server does at its start.
+func TestPostgres_MigrateWithoutRights(t *testing.T) {
+	t.Parallel()
+	servers := coupontest.Start(t, coupontest.Postgres)
+	owner := pool(t, servers, "")
+	check(t, strategy.Postgres{Pool: owner}.Migrate(t.Context()))
+	role := "shop_" + strings.ToLower(rand.Text())
+	order := func(ctx context.Context, statements ...string) {
+		for _, s := range statements {
+			_, err := owner.Exec(ctx, strings.ReplaceAll(s, "shop", role))
+			check(t, err)
+		}
+	}
+	order(t.Context(), "CREATE ROLE shop", "GRANT USAGE ON SCHEMA strategy TO shop", "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA strategy TO shop")
+	t.Cleanup(func() { order(context.WithoutCancel(t.Context()), "DROP OWNED BY shop", "DROP ROLE shop") })
+	cfg := owner.Config()
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET ROLE "+role)
+		return err
+	}
+	limited, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	check(t, err)
+	defer limited.Close()
+	shop := strategy.Postgres{Pool: limited}
+	check(t, shop.Migrate(t.Context()))
+	check(t, shop.SetLimit(t.Context(), tea, 1))
+	if answer, err := shop.Claim(t.Context(), tea, "ada"); answer != strategy.Issued || err != nil {
+		t.Errorf("ada is told %q, %v", answer, err)
 	}
 }
