@@ -29,7 +29,12 @@ func TestLock_ContextEnds(t *testing.T) {
 	p, _ := open(t, "lock", 1)
 	client := p.servers.Redis(t)
 	ctx, end := context.WithCancel(t.Context())
-	client.AddHook(after{"set", end})
+	client.AddHook(around(func(_ context.Context, cmd redis.Cmder, next func() error) error {
+		if cmd.Name() == "set" {
+			defer end()
+		}
+		return next()
+	}))
 	if _, err := strategytest.Open("lock", client).Claim(ctx, tea, "ada"); !errors.Is(err, context.Canceled) {
 		t.Errorf("ada is told %v", err)
 	}
@@ -38,26 +43,40 @@ func TestLock_ContextEnds(t *testing.T) {
 	}
 }
 
-// after calls do when a command of that name was answered.
-type after struct {
-	command string
-	do      func()
-}
-
-func (a after) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
-
-func (a after) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if cmd.Name() == a.command {
-			a.do()
+// The second in which a claim waits for the lock ends while it asks again: that is many people, and no Redis that is away.
+func TestLock_SecondEnds(t *testing.T) {
+	t.Parallel()
+	p, _ := open(t, "lock", 1)
+	client := p.servers.Redis(t)
+	check(t, client.Set(t.Context(), "lock:coupon:tea", "somebody", 0).Err())
+	tries := 0
+	client.AddHook(around(func(ctx context.Context, cmd redis.Cmder, next func() error) error {
+		if cmd.Name() == "set" {
+			if tries++; tries == 2 {
+				<-ctx.Done()
+				return ctx.Err()
+			}
 		}
-		return err
+		return next()
+	}))
+	if _, err := strategytest.Open("lock", client).Claim(t.Context(), tea, "ada"); !errors.Is(err, strategy.ErrBusy) {
+		t.Errorf("ada is told %v", err)
 	}
 }
 
-func (a after) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+// around is a hook around each command.
+type around func(ctx context.Context, cmd redis.Cmder, next func() error) error
+
+func (a around) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (a around) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		return a(ctx, cmd, func() error { return next(ctx, cmd) })
+	}
+}
+
+func (a around) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }

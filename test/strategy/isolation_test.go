@@ -20,6 +20,7 @@ import (
 func TestPostgres_Settings(t *testing.T) {
 	t.Parallel()
 	servers := coupontest.Start(t, coupontest.Postgres)
+	watching := pool(t, servers, "")
 	for name, set := range map[string]func(*pgx.ConnConfig){
 		"read committed":  func(c *pgx.ConnConfig) {},
 		"repeatable read": func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "repeatable read" },
@@ -32,7 +33,7 @@ func TestPostgres_Settings(t *testing.T) {
 			cfg, err := pgxpool.ParseConfig(servers.DatabaseURL)
 			check(t, err)
 			set(cfg.ConnConfig)
-			cfg.MaxConns = 8
+			cfg.ConnConfig.RuntimeParams["application_name"], cfg.MaxConns = name, 8
 			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 			check(t, err)
 			t.Cleanup(pool.Close)
@@ -41,13 +42,23 @@ func TestPostgres_Settings(t *testing.T) {
 			check(t, shop.SetLimit(t.Context(), id, 10))
 			people := strategytest.People(40)
 			told := make([]strategy.Told, 2*len(people))
+			ctx := context.WithoutCancel(t.Context())
+			row, err := pool.Begin(ctx) // holds it until somebody waits for it, whose view of it is then an old one
+			check(t, err)
+			_, err = row.Exec(ctx, "UPDATE strategy.coupons SET issued = issued WHERE coupon_id = $1", id)
+			check(t, err)
 			var asking sync.WaitGroup
 			for i := range told { // everybody twice
 				asking.Go(func() {
 					told[i].UserID = people[i/2]
-					told[i].Answer, told[i].Err = shop.Claim(context.WithoutCancel(t.Context()), id, people[i/2])
+					told[i].Answer, told[i].Err = shop.Claim(ctx, id, people[i/2])
 				})
 			}
+			strategytest.Eventually(t, func() (waiting bool, err error) {
+				err = watching.QueryRow(ctx, "SELECT true FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock' LIMIT 1", name).Scan(&waiting)
+				return waiting, err
+			})
+			check(t, row.Commit(ctx))
 			asking.Wait()
 			for _, one := range told {
 				if one.Err != nil && !errors.Is(one.Err, strategy.ErrExhausted) && !errors.Is(one.Err, strategy.ErrAlreadyIssued) {
