@@ -67,8 +67,9 @@ func (s *Servers) Pipeline(t testing.TB) *Running {
 	return r
 }
 
-// Restart kills the process as kill -9 does, starts it again with the same addresses and folder, and returns when it is ready.
-// Meanwhile connections are refused, and who is asking gets no answer.
+// Restart kills the process as kill -9 does, starts it again at the same addresses and with the same folder, and returns when
+// it is ready. Who was asking gets no answer, and connections are refused meanwhile. Claims are decided again when Kafka has
+// noticed that the process before is gone, seconds later.
 func (r *Running) Restart(t testing.TB) {
 	t.Helper()
 	r.Kill()

@@ -2,6 +2,7 @@ package strategytest
 
 import (
 	"os/exec"
+	"slices"
 
 	"github.com/firstcome/firstcome/strategy"
 )
@@ -21,10 +22,27 @@ func OnLog(shop strategy.Log, command func(t T) *exec.Cmd, arrived func(t T, cou
 	s.Ordered = func(t T, limit int64, people []string) strategy.Sale {
 		id := s.CouponID(t)
 		must(t, shop.SetLimit(t.Context(), id, limit))
-		told := askAtOnce(t, []strategy.Strategy{shop}, id, people)
+		var told []strategy.Told
+		var order []string
+		for wave := range slices.Chunk(people, len(people)/2) {
+			told = append(told, askAtOnce(t, []strategy.Strategy{shop}, id, wave)...)
+			order = append(order, cameIn(wave, arrived(t, id))...)
+		}
 		sale := s.Sale(t, shop, id, limit, told)
-		sale.Arrived = arrived(t, id)
+		sale.Arrived = order
 		return sale
 	}
 	return s
+}
+
+// cameIn has a wave of people in the order of the log. Whom the gateway has refused at the door is not in the log: they came
+// after those who are, and before the next wave.
+func cameIn(wave, log []string) []string {
+	order := slices.DeleteFunc(slices.Clone(log), func(user string) bool { return !slices.Contains(wave, user) })
+	for _, user := range wave {
+		if !slices.Contains(log, user) {
+			order = append(order, user)
+		}
+	}
+	return order
 }

@@ -13,7 +13,9 @@ import (
 func redisLost(t T, s Subject) map[strategy.Fault]int {
 	shop, id := s.New(t), s.CouponID(t)
 	must(t, shop.SetLimit(t.Context(), id, 4))
-	had := given(ask(t, s, shop, id, People(2)))
+	end := Work(t, s.New(t), id)
+	had := given(ask(t, shop, id, People(2)))
+	end()
 	if len(had) != 2 {
 		t.Fatalf("two asked for four, and %v have one", had)
 	}
@@ -29,7 +31,8 @@ func redisLost(t T, s Subject) map[strategy.Fault]int {
 	if len(forgotten) > 0 {
 		must(t, shop.SetLimit(t.Context(), id, 4)) // as the shop would, who knows no better
 	}
-	told := ask(t, s, shop, id, People(6))
+	t.Cleanup(Work(t, s.New(t), id))
+	told := ask(t, shop, id, People(6))
 	for _, user := range given(told) {
 		if slices.Contains(had, user) {
 			forgotten[user] = true
@@ -67,9 +70,8 @@ func given(told []strategy.Told) (users []string) {
 	return users
 }
 
-// ask has people ask one after the other, with a worker where one is needed.
-func ask(t T, s Subject, shop strategy.Strategy, couponID string, people []string) (told []strategy.Told) {
-	defer Work(t, s.New(t), couponID)()
+// ask has people ask one after the other.
+func ask(t T, shop strategy.Strategy, couponID string, people []string) (told []strategy.Told) {
 	for _, user := range people {
 		told = append(told, Decided(t, shop, couponID, user))
 	}

@@ -1,16 +1,18 @@
 package strategytest
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/firstcome/firstcome/strategy"
 )
 
-// order has eighty people ask for twenty, and compares with the order in which they came.
+// order has people ask for a quarter as many, and compares with the order in which they came.
 func order(t T, s Subject) map[strategy.Fault]int {
-	sale := s.Ordered(t, 20, People(80))
-	if len(sale.Arrived) != 80 {
-		t.Fatalf("%d of 80 people were seen to arrive", len(sale.Arrived))
+	people := People(min(80, cmp.Or(s.Crowd, crowdPeople)))
+	sale := s.Ordered(t, int64(len(people)/4), people)
+	if len(sale.Arrived) != len(people) {
+		t.Fatalf("%d of %d people were seen to arrive", len(sale.Arrived), len(people))
 	}
 	return strategy.Count(sale)
 }

@@ -21,9 +21,5 @@ func (s *Server) Resume(t T) {
 	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatalf("%v", err)
 	}
-	await(t, "the answers of the server that was paused", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.people) == 0
-	})
+	await(t, "the answers of the server that was paused", func() bool { return s.Unanswered() == 0 })
 }

@@ -95,6 +95,13 @@ func (s *Server) Told() []strategy.Told {
 	return s.told[:len(s.told):len(s.told)]
 }
 
+// Unanswered is how many claims it has not answered.
+func (s *Server) Unanswered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.people)
+}
+
 // ask sends a request; what is answered to it comes by the channel.
 func (s *Server) ask(user, what string) (number int, heard chan string, err error) {
 	s.mu.Lock()
@@ -127,6 +134,23 @@ func (s *Server) Claim(couponID, userID string) (strategy.Told, error) {
 		return told, nil
 	case <-s.away:
 		return strategy.Told{}, errAway
+	}
+}
+
+// warm returns when it has answered, as a server that has been there for a while.
+func (s *Server) warm() error {
+	_, heard, err := s.ask("", "claim nothing nobody")
+	if err != nil {
+		return err
+	}
+	select {
+	case said := <-heard:
+		if said != "not-found" {
+			return errors.New(said)
+		}
+		return nil
+	case <-s.away:
+		return errAway
 	}
 }
 

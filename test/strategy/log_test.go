@@ -13,7 +13,8 @@ import (
 
 func TestLog(t *testing.T) {
 	t.Parallel()
-	servers := coupontest.StartAlone(t)
+	servers, alone := coupontest.Start(t, coupontest.Kafka, coupontest.Postgres), coupontest.StartAlone(t, coupontest.Redis)
+	servers.RedisAddr, servers.RedisPrefix = alone.RedisAddr, alone.RedisPrefix // which is lost
 	running := servers.Pipeline(t)
 	shop := strategy.Log{GatewayURL: running.GatewayURL, LedgerURL: running.LedgerURL}
 	strategytest.Run(t, strategytest.OnLog(shop,
@@ -22,7 +23,7 @@ func TestLog(t *testing.T) {
 		},
 		func(t strategytest.T, id string) []string { return arrived(tb(t), servers, id) },
 		func(t strategytest.T, id string) { untilListed(tb(t), servers, shop, id) },
-		func(t strategytest.T) { servers.KillRedis(tb(t)) },
+		func(t strategytest.T) { alone.KillRedis(tb(t)) },
 		func(t strategytest.T) { running.Restart(tb(t)) }))
 }
 

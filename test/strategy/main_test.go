@@ -5,6 +5,7 @@ package strategy
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	_ = flag.Set("test.parallel", "4") // unless the command line says something else: most of what is here waits
 	coupontest.Main(built{m})
 }
 

@@ -14,16 +14,26 @@ var onRedis = []string{"script", "recheck", "queue", "queue-plain", "lock", "loc
 
 // The Redis of each is its own, so that it may be lost.
 func TestOnRedis(t *testing.T) {
+	t.Parallel()
 	for _, name := range onRedis {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			servers := coupontest.StartAlone(t, coupontest.Redis)
-			strategytest.Run(t, strategytest.OnRedis(name,
-				func(t strategytest.T) *redis.Client { return servers.Redis(tb(t)) },
-				func(strategytest.T) *exec.Cmd { return command(name, "REDIS_ADDR="+servers.RedisAddr) },
-				func(t strategytest.T) { servers.KillRedis(tb(t)) }))
+			strategytest.Run(t, subject(name, coupontest.StartAlone(t, coupontest.Redis)))
 		})
 	}
+}
+
+func subject(name string, servers *coupontest.Servers) strategytest.Subject {
+	return strategytest.OnRedis(name,
+		func(t strategytest.T) *redis.Client { return servers.Redis(tb(t)) },
+		func(strategytest.T) *exec.Cmd { return command(name, "REDIS_ADDR="+servers.RedisAddr) },
+		func(t strategytest.T) { servers.KillRedis(tb(t)) })
+}
+
+// place is a client of the Redis of all tests, and the id of a coupon that nobody else uses.
+func place(t *testing.T, name string) (client *redis.Client, couponID string) {
+	servers := coupontest.Start(t, coupontest.Redis)
+	return servers.Redis(t), subject(name, servers).CouponID(t)
 }
 
 // tb is the test that runs the suite.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/strategy"
 	"github.com/firstcome/firstcome/strategy/strategytest"
 )
@@ -12,12 +11,11 @@ import (
 // What the pages say of round trips. Where there is a worker, its are counted with those of the door.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	servers := coupontest.StartAlone(t, coupontest.Redis)
 	for name, want := range map[string]struct{ issued, refused int64 }{
 		"script": {1, 1}, "recheck": {3, 2}, "queue": {1 + 3, 1 + 3}, "queue-plain": {1 + 3, 1 + 3}, "lock": {6, 5}, "lock-plain": {6, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			id, client := strategytest.Subject{}.CouponID(t), servers.Redis(t)
+			client, id := place(t, name)
 			shop := &counted{Strategy: strategytest.Open(name, client), Gate: strategytest.NewGate(client)}
 			shop.Watch(client)
 			check(t, shop.SetLimit(t.Context(), id, 2))
