@@ -21,7 +21,7 @@ import (
 
 // lossy is a server of the shop whose way loses the answer to the next command of a name, such as "sadd", when lose has been
 // called.
-func (p place) lossy(t *testing.T) (server racer, lose func(command string)) {
+func (p till) lossy(t *testing.T) (server racer, lose func(command string)) {
 	var armed atomic.Pointer[string]
 	options := *p.servers.Redis(t).Options()
 	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {

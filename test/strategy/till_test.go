@@ -10,23 +10,23 @@ import (
 
 const tea = "tea"
 
-// place is a strategy on a Redis of the test's own.
-type place struct {
+// till is a strategy on a Redis of the test's own.
+type till struct {
 	name    string
 	servers *coupontest.Servers
 }
 
 // open is where so many teas are given out.
-func open(t *testing.T, name string, limit int64) (p place, shop strategy.Strategy) {
+func open(t *testing.T, name string, limit int64) (p till, shop strategy.Strategy) {
 	t.Helper()
-	p = place{name, coupontest.StartAlone(t, coupontest.Redis)}
+	p = till{name, coupontest.StartAlone(t, coupontest.Redis)}
 	shop = strategytest.Open(name, p.servers.Redis(t))
 	check(t, shop.SetLimit(t.Context(), tea, limit))
 	return p, shop
 }
 
 // openQueue is where people wait, in this order.
-func openQueue(t *testing.T, name string, limit int64, people ...string) (place, strategy.Queue) {
+func openQueue(t *testing.T, name string, limit int64, people ...string) (till, strategy.Queue) {
 	t.Helper()
 	p, shop := open(t, name, limit)
 	for _, user := range people {
@@ -42,7 +42,7 @@ type racer struct {
 	*strategytest.Gate
 }
 
-func (p place) racer(t *testing.T) racer {
+func (p till) racer(t *testing.T) racer {
 	client := p.servers.Redis(t)
 	gate := strategytest.NewGate(client)
 	return racer{strategytest.Open(p.name, client), gate}
