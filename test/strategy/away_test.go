@@ -16,9 +16,11 @@ import (
 // A Redis that is away is not many people who ask at the same time.
 func TestLock_RedisAway(t *testing.T) {
 	t.Parallel()
-	p, shop := open(t, "lock", 1)
-	p.servers.Kill(t, coupontest.Redis)
-	if _, err := shop.Claim(t.Context(), tea, "ada"); err == nil || errors.Is(err, strategy.ErrBusy) {
+	servers := coupontest.StartAlone(t, coupontest.Redis)
+	shop := strategy.Lock{Redis: servers.Redis(t)}
+	check(t, shop.SetLimit(t.Context(), "tea", 1))
+	servers.Kill(t, coupontest.Redis)
+	if _, err := shop.Claim(t.Context(), "tea", "ada"); err == nil || errors.Is(err, strategy.ErrBusy) {
 		t.Errorf("ada is told %v", err)
 	}
 }
@@ -27,7 +29,7 @@ func TestLock_RedisAway(t *testing.T) {
 func TestLock_ContextEnds(t *testing.T) {
 	t.Parallel()
 	p, _ := open(t, "lock", 1)
-	client := p.servers.Redis(t)
+	client := p.connect()
 	ctx, end := context.WithCancel(t.Context())
 	client.AddHook(around(func(_ context.Context, cmd redis.Cmder, next func() error) error {
 		if cmd.Name() == "set" {
@@ -35,10 +37,10 @@ func TestLock_ContextEnds(t *testing.T) {
 		}
 		return next()
 	}))
-	if _, err := strategytest.Open("lock", client).Claim(ctx, tea, "ada"); !errors.Is(err, context.Canceled) {
+	if _, err := strategytest.Open("lock", client).Claim(ctx, p.id, "ada"); !errors.Is(err, context.Canceled) {
 		t.Errorf("ada is told %v", err)
 	}
-	if n, err := client.Exists(t.Context(), "lock:coupon:tea").Result(); n != 0 || err != nil {
+	if n, err := client.Exists(t.Context(), "lock:coupon:"+p.id).Result(); n != 0 || err != nil {
 		t.Errorf("there are %d locks, %v", n, err)
 	}
 }
@@ -47,8 +49,8 @@ func TestLock_ContextEnds(t *testing.T) {
 func TestLock_SecondEnds(t *testing.T) {
 	t.Parallel()
 	p, _ := open(t, "lock", 1)
-	client := p.servers.Redis(t)
-	check(t, client.Set(t.Context(), "lock:coupon:tea", "somebody", 0).Err())
+	client := p.connect()
+	check(t, client.Set(t.Context(), "lock:coupon:"+p.id, "somebody", 0).Err())
 	tries := 0
 	client.AddHook(around(func(ctx context.Context, cmd redis.Cmder, next func() error) error {
 		if cmd.Name() == "set" {
@@ -59,7 +61,7 @@ func TestLock_SecondEnds(t *testing.T) {
 		}
 		return next()
 	}))
-	if _, err := strategytest.Open("lock", client).Claim(t.Context(), tea, "ada"); !errors.Is(err, strategy.ErrBusy) {
+	if _, err := strategytest.Open("lock", client).Claim(t.Context(), p.id, "ada"); !errors.Is(err, strategy.ErrBusy) {
 		t.Errorf("ada is told %v", err)
 	}
 }

@@ -99,8 +99,8 @@ func TestPostgres_MigrateWithoutRights(t *testing.T) {
 	defer limited.Close()
 	shop := strategy.Postgres{Pool: limited}
 	check(t, shop.Migrate(t.Context()))
-	check(t, shop.SetLimit(t.Context(), tea, 1))
-	if answer, err := shop.Claim(t.Context(), tea, "ada"); answer != strategy.Issued || err != nil {
+	check(t, shop.SetLimit(t.Context(), "tea", 1))
+	if answer, err := shop.Claim(t.Context(), "tea", "ada"); answer != strategy.Issued || err != nil {
 		t.Errorf("ada is told %q, %v", answer, err)
 	}
 }

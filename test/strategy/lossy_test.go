@@ -23,7 +23,7 @@ import (
 // called.
 func (p till) lossy(t *testing.T) (server racer, lose func(command string)) {
 	var armed atomic.Pointer[string]
-	options := *p.servers.Redis(t).Options()
+	options := *p.connect().Options()
 	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return &losing{Conn: conn, armed: &armed}, err
@@ -36,7 +36,7 @@ func (p till) lossy(t *testing.T) (server racer, lose func(command string)) {
 		}
 	})
 	gate := strategytest.NewGate(client)
-	return racer{strategytest.Open(p.name, client), gate}, func(command string) {
+	return racer{strategytest.Open(p.name, client), gate, p.id}, func(command string) {
 		command = "\r\n" + command + "\r\n" // as it is on the wire
 		armed.Store(&command)
 	}
@@ -84,7 +84,7 @@ func TestAnswerLost(t *testing.T) {
 			t.Parallel()
 			p, shop := open(t, c.name, 2)
 			lossy, lose := p.lossy(t)
-			_, err := lossy.Claim(t.Context(), tea, "eve") // which loads the scripts
+			_, err := lossy.Claim(t.Context(), p.id, "eve") // which loads the scripts
 			check(t, err)
 			lose(c.loses)
 			ada := lossy.claim(t, "ada")()
@@ -94,12 +94,12 @@ func TestAnswerLost(t *testing.T) {
 			if errors.Is(ada.Err, io.EOF) {
 				ada = lossy.claim(t, "ada")()
 			}
-			works(t, shop)
-			bob := strategytest.Decided(t, shop, tea, "bob")
+			p.works(t, shop)
+			bob := strategytest.Decided(t, shop, p.id, "bob")
 			if ada.Answer == strategy.Accepted {
-				ada = strategytest.Result(t, shop.(strategy.Decider), tea, "ada")
+				ada = strategytest.Result(t, shop.(strategy.Decider), p.id, "ada")
 			}
-			sale := sold(t, shop, 2, []strategy.Told{ada, bob})
+			sale := p.sold(t, shop, 2, []strategy.Told{ada, bob})
 			if faults := strategy.Count(sale); len(faults) > 0 || len(sale.Issued) != 2 {
 				t.Errorf("%v have one, with %v; want eve and ada", sale.Issued, faults)
 			}
@@ -125,7 +125,7 @@ func TestRecheck_AnswersLost(t *testing.T) {
 	for _, stop := range stops {
 		stop.Release()
 	}
-	sale := sold(t, shop, 1, []strategy.Told{told[0](), told[1]()})
+	sale := p.sold(t, shop, 1, []strategy.Told{told[0](), told[1]()})
 	if faults := strategy.Count(sale); !maps.Equal(faults, map[strategy.Fault]int{strategy.OverIssue: 1}) {
 		t.Errorf("%v have one, with %v; want one too many, as the page says", sale.Issued, faults)
 	}
@@ -135,14 +135,14 @@ func TestRecheck_AnswersLost(t *testing.T) {
 func TestRecheck_LimitFalls(t *testing.T) {
 	t.Parallel()
 	p, shop := open(t, "recheck", 2)
-	strategytest.Decided(t, shop, tea, "ada")
+	strategytest.Decided(t, shop, p.id, "ada")
 	one := p.racer(t)
 	stop := one.Before("sadd")
 	bob := one.claim(t, "bob")
 	<-stop.Reached
-	check(t, shop.SetLimit(t.Context(), tea, 1))
+	check(t, shop.SetLimit(t.Context(), p.id, 1))
 	stop.Release()
-	if sale := sold(t, shop, 1, []strategy.Told{bob()}); strategy.Count(sale)[strategy.OverIssue] != 1 {
+	if sale := p.sold(t, shop, 1, []strategy.Told{bob()}); strategy.Count(sale)[strategy.OverIssue] != 1 {
 		t.Errorf("%v have one; want one too many, as the page says", sale.Issued)
 	}
 }
@@ -153,8 +153,8 @@ func TestLockPlain_AnswerLost(t *testing.T) {
 	p, shop := open(t, "lock-plain", 2)
 	lossy, lose := p.lossy(t)
 	lose("decr")
-	told := []strategy.Told{strategytest.Decided(t, lossy, tea, "ada"), strategytest.Decided(t, shop, tea, "bob")}
-	sale := sold(t, shop, 2, told)
+	told := []strategy.Told{strategytest.Decided(t, lossy, p.id, "ada"), strategytest.Decided(t, shop, p.id, "bob")}
+	sale := p.sold(t, shop, 2, told)
 	if faults := strategy.Count(sale); !maps.Equal(faults, map[strategy.Fault]int{strategy.UnderIssue: 1}) {
 		t.Errorf("%v have one, with %v; want one left, as the page says", sale.Issued, faults)
 	}
@@ -180,8 +180,8 @@ func takenTwice(t *testing.T, name, take string) strategy.Sale {
 	p, shop := openQueue(t, name, 1, "ada", "bob")
 	worker, lose := p.lossy(t)
 	lose(take)
-	works(t, worker.Strategy)
-	bob := strategytest.Result(t, shop, tea, "bob")
-	answer, err := shop.Result(t.Context(), tea, "ada")
-	return sold(t, shop, 1, []strategy.Told{{UserID: "ada", Answer: answer, Err: err}, bob}, "ada", "bob")
+	p.works(t, worker.Strategy)
+	bob := strategytest.Result(t, shop, p.id, "bob")
+	answer, err := shop.Result(t.Context(), p.id, "ada")
+	return p.sold(t, shop, 1, []strategy.Told{{UserID: "ada", Answer: answer, Err: err}, bob}, "ada", "bob")
 }

@@ -3,34 +3,37 @@ package strategy
 import (
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/firstcome/firstcome/pkg/coupontest"
 	"github.com/firstcome/firstcome/strategy"
 	"github.com/firstcome/firstcome/strategy/strategytest"
 )
 
-const tea = "tea"
-
-// till is a strategy on a Redis of the test's own.
+// till is where a coupon is given out by a strategy on Redis.
 type till struct {
-	name    string
-	servers *coupontest.Servers
+	name, id string
+	connect  func() *redis.Client
 }
 
-// open is where so many teas are given out.
+// open is where so many are given out.
 func open(t *testing.T, name string, limit int64) (p till, shop strategy.Strategy) {
 	t.Helper()
-	p = till{name, coupontest.StartAlone(t, coupontest.Redis)}
-	shop = strategytest.Open(name, p.servers.Redis(t))
-	check(t, shop.SetLimit(t.Context(), tea, limit))
+	servers := coupontest.Start(t, coupontest.Redis)
+	p = till{name, subject(name, servers).CouponID(t), func() *redis.Client { return servers.Redis(t) }}
+	shop = strategytest.Open(name, p.connect())
+	check(t, shop.SetLimit(t.Context(), p.id, limit))
 	return p, shop
 }
+
+func (p till) key(what string) string { return "coupon:" + p.id + ":" + what }
 
 // openQueue is where people wait, in this order.
 func openQueue(t *testing.T, name string, limit int64, people ...string) (till, strategy.Queue) {
 	t.Helper()
 	p, shop := open(t, name, limit)
 	for _, user := range people {
-		_, err := shop.Claim(t.Context(), tea, user)
+		_, err := shop.Claim(t.Context(), p.id, user)
 		check(t, err)
 	}
 	return p, shop.(strategy.Queue)
@@ -40,31 +43,34 @@ func openQueue(t *testing.T, name string, limit int64, people ...string) (till, 
 type racer struct {
 	strategy.Strategy
 	*strategytest.Gate
+	id string
 }
 
 func (p till) racer(t *testing.T) racer {
-	client := p.servers.Redis(t)
+	client := p.connect()
 	gate := strategytest.NewGate(client)
-	return racer{strategytest.Open(p.name, client), gate}
+	return racer{strategytest.Open(p.name, client), gate, p.id}
 }
 
 // claim asks in the background.
 func (r racer) claim(t *testing.T, userID string) (told func() strategy.Told) {
 	answer := make(chan strategy.Told, 1)
 	go func() {
-		a, err := r.Claim(t.Context(), tea, userID)
+		a, err := r.Claim(t.Context(), r.id, userID)
 		answer <- strategy.Told{UserID: userID, Answer: a, Err: err}
 	}()
 	return func() strategy.Told { return <-answer }
 }
 
 // works has it at work until the test ends.
-func works(t *testing.T, worker strategy.Strategy) { t.Cleanup(strategytest.Work(t, worker, tea)) }
+func (p till) works(t *testing.T, worker strategy.Strategy) {
+	t.Cleanup(strategytest.Work(t, worker, p.id))
+}
 
 // sold is a sale that is over. Who claimed came in this order, if that is known.
-func sold(t *testing.T, shop strategy.Strategy, limit int64, told []strategy.Told, arrived ...string) strategy.Sale {
+func (p till) sold(t *testing.T, shop strategy.Strategy, limit int64, told []strategy.Told, arrived ...string) strategy.Sale {
 	t.Helper()
-	issued, err := shop.Issued(t.Context(), tea)
+	issued, err := shop.Issued(t.Context(), p.id)
 	check(t, err)
 	return strategy.Sale{Limit: limit, Issued: issued, Told: told, Arrived: arrived}
 }

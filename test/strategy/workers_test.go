@@ -14,16 +14,16 @@ func TestQueue_WorkerPaused(t *testing.T) {
 	p, shop := openQueue(t, "queue", 2, "ada", "bob", "eve", "ada")
 	slow := p.racer(t)
 	stop, taking := slow.Before("sadd"), slow.Before("blmove")
-	works(t, slow.Strategy)
+	p.works(t, slow.Strategy)
 	<-taking.Reached
 	taking.Release()
 	<-stop.Reached // to write down ada
-	works(t, shop)
-	eve := strategytest.Result(t, shop, tea, "eve")
+	p.works(t, shop)
+	eve := strategytest.Result(t, shop, p.id, "eve")
 	taking = slow.Onward(stop, "blmove")
 	taking.Release()
-	told := []strategy.Told{eve, strategytest.Result(t, shop, tea, "ada"), strategytest.Result(t, shop, tea, "bob")}
-	sale := sold(t, shop, 2, told, "ada", "bob", "eve")
+	told := []strategy.Told{eve, strategytest.Result(t, shop, p.id, "ada"), strategytest.Result(t, shop, p.id, "bob")}
+	sale := p.sold(t, shop, 2, told, "ada", "bob", "eve")
 	if faults := strategy.Count(sale); len(faults) > 0 || len(sale.Issued) != 2 || !errors.Is(eve.Err, strategy.ErrExhausted) {
 		t.Errorf("%v have one, with %v; want ada and bob", sale.Issued, faults)
 	}
@@ -36,16 +36,16 @@ func TestQueue_TakenByNobody(t *testing.T) {
 	p, shop := openQueue(t, "queue", 1)
 	next := p.racer(t)
 	stop := next.Before("blmove")
-	works(t, next.Strategy)
+	p.works(t, next.Strategy)
 	<-stop.Reached
 	for _, user := range []string{"ada", "bob"} {
-		_, err := shop.Claim(t.Context(), tea, user)
+		_, err := shop.Claim(t.Context(), p.id, user)
 		check(t, err)
 	}
-	check(t, p.servers.Redis(t).LMove(t.Context(), "coupon:tea:queue", "coupon:tea:processing", "RIGHT", "LEFT").Err())
+	check(t, p.connect().LMove(t.Context(), p.key("queue"), p.key("processing"), "RIGHT", "LEFT").Err())
 	stop.Release()
-	told := []strategy.Told{strategytest.Result(t, shop, tea, "bob"), strategytest.Result(t, shop, tea, "ada")}
-	onlyAda(t, sold(t, shop, 1, told, "ada", "bob"))
+	told := []strategy.Told{strategytest.Result(t, shop, p.id, "bob"), strategytest.Result(t, shop, p.id, "ada")}
+	onlyAda(t, p.sold(t, shop, 1, told, "ada", "bob"))
 }
 
 // The worker of a coupon that is not defined yet drops what people were told there is no such coupon for, and goes on.
@@ -54,20 +54,20 @@ func TestQueue_WorkBeforeTheCoupon(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, shop := openQueue(t, name, 2)
-			client := p.servers.Redis(t)
-			check(t, client.Del(t.Context(), "coupon:tea:limit").Err())
-			works(t, shop)
-			check(t, client.LPush(t.Context(), "coupon:tea:queue", "ada").Err()) // at the door, which will look for her here
+			client := p.connect()
+			check(t, client.Del(t.Context(), p.key("limit")).Err())
+			p.works(t, shop)
+			check(t, client.LPush(t.Context(), p.key("queue"), "ada").Err()) // at the door, which will look for her here
 			strategytest.Eventually(t, func() (any, error) {
-				n, err := client.Exists(t.Context(), "coupon:tea:queue", "coupon:tea:processing").Result()
+				n, err := client.Exists(t.Context(), p.key("queue"), p.key("processing")).Result()
 				if err == nil && n > 0 {
 					err = errors.New("ada still waits")
 				}
 				return nil, err
 			})
-			check(t, shop.SetLimit(t.Context(), tea, 2))
-			bob := strategytest.Decided(t, shop, tea, "bob")
-			if sale := sold(t, shop, 2, nil); bob.Err != nil || len(sale.Issued) != 1 {
+			check(t, shop.SetLimit(t.Context(), p.id, 2))
+			bob := strategytest.Decided(t, shop, p.id, "bob")
+			if sale := p.sold(t, shop, 2, nil); bob.Err != nil || len(sale.Issued) != 1 {
 				t.Errorf("bob is told %v, %v have one", bob.Err, sale.Issued)
 			}
 		})
@@ -79,20 +79,20 @@ func TestQueuePlain_AsksAgain(t *testing.T) {
 	t.Parallel()
 	p, shop := openQueue(t, "queue-plain", 1, "ada")
 	worker := p.racer(t)
-	works(t, worker.Strategy)
-	if bob := strategytest.Decided(t, shop, tea, "bob"); !errors.Is(bob.Err, strategy.ErrExhausted) {
+	p.works(t, worker.Strategy)
+	if bob := strategytest.Decided(t, shop, p.id, "bob"); !errors.Is(bob.Err, strategy.ErrExhausted) {
 		t.Errorf("bob is told %v", bob.Err)
 	}
-	check(t, shop.SetLimit(t.Context(), tea, 2))
+	check(t, shop.SetLimit(t.Context(), p.id, 2))
 	stop := worker.Before("sadd")
-	_, err := shop.Claim(t.Context(), tea, "bob")
+	_, err := shop.Claim(t.Context(), p.id, "bob")
 	check(t, err)
 	<-stop.Reached
-	if answer, err := shop.Result(t.Context(), tea, "bob"); !errors.Is(err, strategy.ErrNoClaim) {
+	if answer, err := shop.Result(t.Context(), p.id, "bob"); !errors.Is(err, strategy.ErrNoClaim) {
 		t.Errorf("while the worker holds his claim bob is told %q, %v", answer, err)
 	}
 	stop.Release()
-	if bob := strategytest.Result(t, shop, tea, "bob"); bob.Err != nil {
+	if bob := strategytest.Result(t, shop, p.id, "bob"); bob.Err != nil {
 		t.Errorf("bob is told %v", bob.Err)
 	}
 }
