@@ -100,3 +100,21 @@ func ExampleLock() {
 	//  all coupons are gone
 	// [ada] <nil>
 }
+
+// The answer is at once. That all are gone may be untrue a moment later: see the type.
+func ExampleRecheck() {
+	ctx := context.Background()
+	client, stop := connect()
+	defer stop()
+
+	shop := strategy.Recheck{Redis: client}
+	fmt.Println(shop.SetLimit(ctx, "tea", 1))
+	fmt.Println(shop.Claim(ctx, "tea", "ada"))
+	fmt.Println(shop.Claim(ctx, "tea", "bob"))
+	fmt.Println(shop.Remaining(ctx, "tea"))
+	// Output:
+	// <nil>
+	// issued <nil>
+	//  all coupons are gone
+	// 0 <nil>
+}

@@ -28,7 +28,7 @@ func Pages() []Page {
 	return []Page{
 		{"script", []Fault{Forgotten}},
 		{"recheck", []Fault{OverIssue, UnderIssue, Inversion, Untrue, Forgotten}},
-		{"queue", []Fault{OverIssue, Forgotten}},
+		{"queue", []Fault{Forgotten}},
 		{"queue-plain", []Fault{OverIssue, Lost, Forgotten}},
 		{"lock", []Fault{Inversion, Forgotten}},
 		{"lock-plain", []Fault{OverIssue, UnderIssue, Inversion, Forgotten}},
@@ -61,7 +61,7 @@ func Count(s Sale) map[Fault]int {
 		listed[user] = true
 	}
 	faults := map[Fault]int{
-		OverIssue:  max(len(listed), people.issued) - int(s.Limit),
+		OverIssue:  people.have(listed) - int(s.Limit),
 		Duplicate:  len(s.Issued) - len(listed),
 		UnderIssue: min(int(s.Limit)-len(listed), people.refused(listed)),
 		Inversion:  overtaken(s.Arrived, listed, people),
@@ -87,14 +87,11 @@ func Count(s Sale) map[Fault]int {
 type person struct {
 	issued int  // how often they were given one
 	says   bool // they were told that they have one
-	gone   bool // they were told that all are gone
+	gone   bool // they were told that all are gone, or that there are none
 	waits  bool // their claim was accepted, and that is the last that is known
 }
 
-type people struct {
-	by     map[string]person
-	issued int // people who were given one
-}
+type people struct{ by map[string]person }
 
 func tally(s Sale) people {
 	all := people{by: make(map[string]person)}
@@ -102,13 +99,11 @@ func tally(s Sale) people {
 		p := all.by[told.UserID]
 		switch {
 		case told.Err == nil && told.Answer == Issued:
-			if p.issued++; p.issued == 1 {
-				all.issued++
-			}
+			p.issued++
 			p.says = true
 		case errors.Is(told.Err, ErrAlreadyIssued):
 			p.says = true
-		case errors.Is(told.Err, ErrExhausted):
+		case errors.Is(told.Err, ErrExhausted), errors.Is(told.Err, ErrCouponNotFound):
 			p.gone = true
 		case told.Err == nil, errors.Is(told.Err, ErrNoClaim):
 			p.waits = true
@@ -116,6 +111,17 @@ func tally(s Sale) people {
 		all.by[told.UserID] = p
 	}
 	return all
+}
+
+// have counts who is listed, and who was given one and is not.
+func (p people) have(listed map[string]bool) int {
+	n := len(listed)
+	for user, one := range p.by {
+		if one.issued > 0 && !listed[user] {
+			n++
+		}
+	}
+	return n
 }
 
 // refused counts who was told that all are gone, and has none.

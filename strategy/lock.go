@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,16 +26,17 @@ import (
 // Guarantees: never more than the limit, never fewer while people ask, nobody twice. Whoever waits for more than a second is
 // told ErrBusy: nothing was decided.
 //
-// Costs: six round trips a claim, during which everybody else waits, at all servers; who waits asks again every 20 ms. A server
-// that dies stops the sale for the rest of its lease.
+// Costs: six round trips a claim, during which everybody else waits, at all servers; who waits asks again every 20 ms, in two
+// more. A server that dies stops the sale for the rest of its lease.
 //
 // Keys: lock:coupon:<id>, coupon:<id>:remaining, coupon:<id>:issued, coupon:<id>:fence.
 //
 // Breaks:
 //   - Inversion: who waits does so in no order.
 //   - OverIssue, if Plain: a pause of more than the lease, as above (garbage collection, a suspended machine, a slow network).
-//   - UnderIssue, if Plain: a server that dies between DECR and SADD has taken one that nobody has.
-//   - Forgotten, as Script.
+//   - UnderIssue, if Plain: a server that dies between DECR and SADD has taken one that nobody has. So has a DECR whose answer is
+//     lost, since the driver sends it again.
+//   - Forgotten, as Script; and with a Redis that comes back older, whose fence does too, so does a paused holder's write.
 type Lock struct {
 	Redis redis.UniversalClient
 	Plain bool // without fence, as it is mostly done
@@ -59,7 +61,7 @@ return 'issued'`)
 
 // Claim is Issued, or refused, or ErrBusy.
 func (l Lock) Claim(ctx context.Context, couponID, userID string) (answer Answer, err error) {
-	if err := checkIDs(couponID, userID); err != nil {
+	if err := check(l.Redis, couponID, userID); err != nil {
 		return "", err
 	}
 	err = l.locked(ctx, couponID, func(number int64) error {
@@ -110,16 +112,9 @@ func (l Lock) issue(ctx context.Context, couponID, userID string, number int64) 
 // locked calls do while the lock is held, or was a second ago.
 func (l Lock) locked(ctx context.Context, couponID string, do func(number int64) error) error {
 	lock := redsync.New(goredis.NewPool(l.Redis)).NewMutex("lock:coupon:"+couponID,
-		redsync.WithExpiry(lockLease), redsync.WithRetryDelay(lockRetry), redsync.WithTries(int(lockWait/lockRetry)),
-		redsync.WithTimeoutFactor(1))
-	waiting, stop := context.WithTimeout(ctx, lockWait)
-	err := lock.LockContext(waiting)
-	stop()
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return fmt.Errorf("%w: lock coupon %s: %w", ErrBusy, couponID, err)
+		redsync.WithExpiry(lockLease), redsync.WithTimeoutFactor(1))
+	if err := acquire(ctx, lock); err != nil {
+		return fmt.Errorf("lock coupon %s: %w", couponID, err)
 	}
 	// Who fails to unlock has lost the lock, or Redis: the lease ends it.
 	defer func() { _, _ = lock.UnlockContext(context.WithoutCancel(ctx)) }()
@@ -133,6 +128,31 @@ func (l Lock) locked(ctx context.Context, couponID string, do func(number int64)
 	return do(number)
 }
 
+// acquire tries for a second. That Redis is away is told as that, and not as ErrBusy.
+func acquire(ctx context.Context, lock *redsync.Mutex) error {
+	waiting, stop := context.WithTimeout(ctx, lockWait)
+	defer stop()
+	again := time.NewTicker(lockRetry)
+	defer again.Stop()
+	for heard := false; ; heard = true {
+		err := lock.TryLockContext(waiting)
+		var away *redsync.RedisError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &away) && !(heard && waiting.Err() != nil): // else the second ended within a try
+			return err
+		}
+		select {
+		case <-waiting.Done():
+			return cmp.Or(ctx.Err(), ErrBusy)
+		case <-again.C:
+		}
+	}
+}
+
 // relimit counts anew what is left, if the holder's number is still the newest.
 var relimit = redis.NewScript(`
 -- KEYS: fence, remaining, issued. ARGV: the holder's number, the limit.
@@ -140,8 +160,11 @@ if ARGV[1] ~= '0' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'stale' 
 redis.call('SET', KEYS[2], string.format('%d', tonumber(ARGV[2]) - redis.call('SCARD', KEYS[3])))
 return 'issued'`)
 
-// SetLimit sets coupon:<id>:remaining to the limit less who has one.
+// SetLimit sets coupon:<id>:remaining to the limit less who has one. It takes the lock, and so may be ErrBusy.
 func (l Lock) SetLimit(ctx context.Context, couponID string, limit int64) error {
+	if err := check(l.Redis, couponID); err != nil {
+		return err
+	}
 	if err := checkLimit(couponID, limit); err != nil {
 		return err
 	}
@@ -159,7 +182,7 @@ func (l Lock) Issued(ctx context.Context, couponID string) ([]string, error) {
 
 // Remaining is coupon:<id>:remaining.
 func (l Lock) Remaining(ctx context.Context, couponID string) (int64, error) {
-	if err := checkIDs(couponID); err != nil {
+	if err := check(l.Redis, couponID); err != nil {
 		return 0, err
 	}
 	left, err := l.Redis.Get(ctx, key(couponID, "remaining")).Int64()

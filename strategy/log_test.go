@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -73,7 +75,8 @@ func TestLog_Claim(t *testing.T) {
 func TestLog_Problem(t *testing.T) {
 	for answer, want := range map[string]string{
 		`409 ` + problemType + `closed","detail":"it ended"}`: "claim coupon tea: closed (status 409): it ended",
-		`502 <html>`:                            "claim coupon tea:  (status 502): the answer is no problem document",
+		`200 {"status":"refused","outcome":"not_open"}`:       "claim coupon tea: not-open",
+		`502 <html>`:                            "claim coupon tea: (status 502): the answer is no problem document",
 		`200 <html>`:                            "status 200 with a body that is not the API's",
 		`401 ` + problemType + `unauthorized"}`: "claim coupon tea: unauthorized (status 401)",
 		`200 {"status":"perhaps"}`:              `the unknown status "perhaps"`,
@@ -121,5 +124,96 @@ func TestLog_SetLimit(t *testing.T) {
 	p := &play{answers: []string{`201 {}`}}
 	if err := p.log(t).SetLimit(t.Context(), "tea", 5); err != nil || p.asked[0] != `PUT /v1/coupons/tea Bearer admin {"limit":5}` {
 		t.Errorf("%v, asked %q", err, p.asked)
+	}
+}
+
+// The name of a refusal is the same, whether the door knew it or the log decided it.
+func TestLog_NotOpen(t *testing.T) {
+	for _, answer := range []string{`409 ` + problemType + `not-open"}`, `200 {"status":"refused","outcome":"not_open"}`} {
+		var problem *Problem
+		if _, err := (&play{answers: []string{answer}}).log(t).Claim(t.Context(), "tea", "ada"); !errors.As(err, &problem) || problem.Name != "not-open" {
+			t.Errorf("%s: %v", answer, err)
+		}
+	}
+}
+
+// The gateway is not asked to keep a claim for longer than the client waits.
+func TestLog_Patience(t *testing.T) {
+	for timeout, want := range map[time.Duration]string{0: "wait=30", 5 * time.Second: "wait=2", 3 * time.Minute: "wait=30"} {
+		var prefer string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			prefer = r.Header.Get("Prefer")
+			_, _ = io.WriteString(w, `{"status":"granted"}`)
+		}))
+		_, err := (Log{GatewayURL: server.URL, HTTP: &http.Client{Timeout: timeout}}).Claim(t.Context(), "tea", "ada")
+		server.Close()
+		if err != nil || prefer != want {
+			t.Errorf("a client with the time-out %s says %q, want %q; told %v", timeout, prefer, want, err)
+		}
+	}
+}
+
+// later is a gateway that says to ask again in a number of seconds.
+func later(t *testing.T, status int, seconds, body string, then string) (shop Log, asked func() []time.Time) {
+	var mu sync.Mutex
+	var times []time.Time
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if times = append(times, time.Now()); len(times) > 1 {
+			body, status = then, http.StatusOK
+		}
+		w.Header().Set("Retry-After", seconds)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(server.Close)
+	return Log{GatewayURL: server.URL}, func() []time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return times
+	}
+}
+
+// A claim that waits is asked for no sooner than its answer says.
+func TestLog_Pending(t *testing.T) {
+	shop, asked := later(t, http.StatusAccepted, "1", `{"status":"pending","claim_id":"c"}`, `{"status":"granted"}`)
+	if answer, err := shop.Claim(t.Context(), "tea", "ada"); answer != Issued || err != nil {
+		t.Errorf("told %q, %v", answer, err)
+	}
+	if times := asked(); len(times) != 2 || times[1].Sub(times[0]) < time.Second {
+		t.Errorf("asked at %v, want a second between", times)
+	}
+}
+
+// Who is to ask in an hour is told so at once.
+func TestLog_RateLimited(t *testing.T) {
+	shop, asked := later(t, http.StatusTooManyRequests, "3600", problemType+`rate-limited"}`, "")
+	var problem *Problem
+	if _, err := shop.Claim(t.Context(), "tea", "ada"); !errors.As(err, &problem) || problem.Name != "rate-limited" || problem.RetryAfter != time.Hour {
+		t.Errorf("told %v", err)
+	}
+	if len(asked()) != 1 {
+		t.Errorf("asked at %v", asked())
+	}
+}
+
+// A page of grants is as long as the rules let ids be, and JSON makes them.
+func TestLog_IssuedToLongIDs(t *testing.T) {
+	id := strings.Repeat("<", maxUserID)
+	grant, err := json.Marshal(map[string]any{
+		"grant_id": strings.Repeat("0", 36), "coupon_id": strings.Repeat("t", 100), "user_id": id, "window": "2026-11-22", "sequence": maxLimit,
+		"limit": maxLimit, "requested_at": time.Now(), "log_time": time.Now(), "source": map[string]int64{"partition": 4095, "offset": 1 << 47},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &play{answers: []string{`200 {"remaining":1}`, `200 {"grants":[` + strings.TrimSuffix(strings.Repeat(string(grant)+",", 1000), ",") + `]}`}}
+	if users, err := p.log(t).Issued(t.Context(), "tea"); err != nil || len(users) != 1000 || users[999] != id {
+		t.Errorf("%d people, %v", len(users), err)
+	}
+	p = &play{answers: []string{`200 "` + strings.Repeat("x", maxAnswer) + `"`}}
+	if _, err := p.log(t).Remaining(t.Context(), "tea"); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("an answer without an end: %v", err)
 	}
 }

@@ -13,17 +13,22 @@ import (
 // Postgres counts up a row as long as that stays within the limit, and writes down who got it, in one statement: a conditional
 // UPDATE and a unique constraint, without any Redis.
 //
-// Guarantees: never more than the limit, never fewer while people ask, nobody twice, and what was answered is on disk. A server
-// that dies leaves nothing half-done.
+// Guarantees: never more than the limit, never fewer while people ask, nobody twice, and what was answered is on disk (unless
+// synchronous_commit is off). A server that dies leaves nothing half-done. This is so at each isolation level that the pool may
+// be set to.
 //
 // Costs: one round trip and one commit to give one out, and the coupon's row is locked while it lasts: all servers together
-// give out as many a second as the disk takes commits one after the other. Two round trips to refuse somebody.
+// give out as many a second as the disk takes commits one after the other. Who asks again while some are left holds the row
+// too, and leaves dead rows behind. Two round trips to refuse somebody once all are gone. Above READ COMMITTED who waits for the row is
+// refused it by Postgres and tries again, once for each that is given out before.
 //
 // Schema (Migrate makes it): strategy.coupons, strategy.issued.
 //
 // Breaks:
 //   - Inversion: who waits for the row gets it in the order in which Postgres wakes them up, and who has just come may find it
 //     free before them.
+//
+// A Postgres that comes back older, from a backup or from a replica that was behind, gives again what it has forgotten.
 type Postgres struct{ Pool *pgxpool.Pool }
 
 const schema = `
@@ -44,13 +49,22 @@ CREATE TABLE IF NOT EXISTS strategy.issued (
 // migrating is the advisory lock of Migrate, since two that create the same schema at once fail.
 const migrating = 0x66697273746f6e65
 
-// Migrate makes the schema where it is not there yet. Every server may call it at its start.
+// Migrate makes the schema where it is not there yet. Every server may call it at its start; who has no right to make a schema may
+// where it is there.
 func (p Postgres) Migrate(ctx context.Context) error {
+	if p.Pool == nil {
+		return errNoPool
+	}
 	err := pgx.BeginFunc(ctx, p.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrating)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, schema)
+		var made bool
+		err := tx.QueryRow(ctx, "SELECT to_regclass('strategy.issued') IS NOT NULL").Scan(&made)
+		if err != nil || made {
+			return err
+		}
+		_, err = tx.Exec(ctx, schema)
 		return err
 	})
 	if err != nil {
@@ -67,13 +81,35 @@ WITH taken AS (
 )
 INSERT INTO strategy.issued (coupon_id, user_id, place) SELECT $1, $2, issued FROM taken`
 
-const uniqueViolation = "23505"
+const (
+	uniqueViolation      = "23505"
+	serializationFailure = "40001"
+)
 
 // Claim is Issued once the commit is on disk, or refused.
 func (p Postgres) Claim(ctx context.Context, couponID, userID string) (Answer, error) {
-	if err := checkIDs(couponID, userID); err != nil {
+	if err := p.check(couponID, userID); err != nil {
 		return "", err
 	}
+	for {
+		answer, err := p.claim(ctx, couponID, userID)
+		var problem *pgconn.PgError
+		if !errors.As(err, &problem) || problem.Code != serializationFailure {
+			return answer, err
+		}
+	}
+}
+
+var errNoPool = fmt.Errorf("%w strategy: Pool is nil", ErrInvalid)
+
+func (p Postgres) check(couponID string, userIDs ...string) error {
+	if p.Pool == nil {
+		return errNoPool
+	}
+	return checkIDs(couponID, userIDs...)
+}
+
+func (p Postgres) claim(ctx context.Context, couponID, userID string) (Answer, error) {
 	done, err := p.Pool.Exec(ctx, claimStatement, couponID, userID)
 	var problem *pgconn.PgError
 	switch {
@@ -105,6 +141,9 @@ func (p Postgres) refuse(ctx context.Context, couponID, userID string) error {
 
 // SetLimit writes the coupon's row.
 func (p Postgres) SetLimit(ctx context.Context, couponID string, limit int64) error {
+	if err := p.check(couponID); err != nil {
+		return err
+	}
 	if err := checkLimit(couponID, limit); err != nil {
 		return err
 	}
@@ -134,7 +173,7 @@ func (p Postgres) Issued(ctx context.Context, couponID string) ([]string, error)
 
 // Remaining is the limit less who has one.
 func (p Postgres) Remaining(ctx context.Context, couponID string) (left int64, err error) {
-	if err := checkIDs(couponID); err != nil {
+	if err := p.check(couponID); err != nil {
 		return 0, err
 	}
 	err = p.Pool.QueryRow(ctx, "SELECT greatest(0, stock - issued) FROM strategy.coupons WHERE coupon_id = $1", couponID).Scan(&left)

@@ -12,22 +12,28 @@ import (
 // Queue lets everybody in at the door: a claim is pushed onto a list and Accepted at once. One worker takes them from the
 // other end, issues in that order, and people ask for their Result.
 //
-//	door:    LPUSH coupon:<id>:queue   "accepted"
-//	worker:  LMOVE queue → processing   SCARD < limit   SADD   LREM processing
+//	door:    LPUSH queue   "accepted"
+//	worker:  LMOVE queue → processing   look at the oldest there: SCARD < limit   SADD, LREM processing
 //
-// Guarantees: as long as one worker runs and no more, never more than the limit, never fewer, nobody twice, in the order of
-// the pushes. A worker that dies is followed by another, which begins with what lies in processing: nothing is lost, and what
-// is done twice changes nothing.
+// What the worker decides is what lies longest in processing, not what it was handed: a claim that a worker took and did not
+// decide (it died, it ended, the answer to its LMOVE was lost) is the next, at its place in the order. To decide one twice
+// changes nothing: it is the same step from the same state.
 //
-// Costs: one round trip a claim at the door; four at the worker (three if Plain), which is one for all: its pace is that of the
-// sale. The queue holds everybody who asks, also long after the last one has gone.
+// Guarantees: never more than the limit, never fewer, nobody twice, in the order of the pushes, and nothing is lost: also
+// where a worker dies or stands still and another goes on, or two are at work by mistake. A limit that is changed meanwhile
+// counts from the worker's next look. If Plain there is no such list, and this holds as long as one worker runs and no more, and
+// none dies.
 //
-// Keys: coupon:<id>:limit, coupon:<id>:issued, coupon:<id>:queue, coupon:<id>:processing, coupon:<id>:refused.
+// Costs: one round trip a claim at the door; three at the worker, which is one for all: its pace is that of the sale. The queue
+// holds everybody who asks, also long after the last one has gone.
+//
+// Keys: coupon:<id>:limit, coupon:<id>:issued, coupon:<id>:queue, coupon:<id>:processing (not if Plain), and
+// coupon:<id>:refused, in which people may be who have one: issued counts.
 //
 // Breaks:
-//   - OverIssue: two workers count at the same time, and both issue the last one. Nothing here keeps the second one out.
-//   - Lost, if Plain: RPOP takes a claim out of Redis, and it dies with the worker who held it. That person was told
-//     Accepted, and waits.
+//   - OverIssue, if Plain: two workers count at the same time, and both issue the last one. Nothing keeps the second one out.
+//   - Lost, if Plain: RPOP takes a claim out of Redis, and it dies with the worker who held it, or with the connection that
+//     was to bring it. That person was told Accepted, and waits.
 //   - Forgotten, as Script; who still waits is forgotten too.
 type Queue struct {
 	Redis redis.UniversalClient
@@ -41,13 +47,14 @@ const idle = time.Second
 
 // Claim is Accepted once the claim stands in the queue. ErrAlreadyIssued is told where that is known at the door.
 func (q Queue) Claim(ctx context.Context, couponID, userID string) (Answer, error) {
-	if err := checkIDs(couponID, userID); err != nil {
+	if err := check(q.Redis, couponID, userID); err != nil {
 		return "", err
 	}
 	var exists *redis.IntCmd
 	var has *redis.BoolCmd
 	_, err := q.Redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		exists, has = p.Exists(ctx, key(couponID, "limit")), p.SIsMember(ctx, key(couponID, "issued"), userID)
+		p.SRem(ctx, key(couponID, "refused"), userID) // that was another claim
 		return p.LPush(ctx, key(couponID, "queue"), userID).Err()
 	})
 	switch {
@@ -69,24 +76,29 @@ func (q Queue) leave(ctx context.Context, couponID, userID string) error {
 	return ErrCouponNotFound
 }
 
-// Work issues to who waits, in order, until ctx ends or Redis fails: it returns that error, and may be called again. Run one
-// for each coupon, not one in each server.
+// Work issues to who waits, in order, until ctx ends (and up to a second longer) or Redis fails: it returns that error, and may
+// be called again. It may begin before the coupon is defined. Run one for each coupon, not one in each server; while it
+// waits it holds one connection of the client's pool.
 func (q Queue) Work(ctx context.Context, couponID string) error {
-	if err := checkIDs(couponID); err != nil {
+	if err := check(q.Redis, couponID); err != nil {
 		return err
 	}
-	if err := q.finish(ctx, couponID); err != nil {
+	if err := q.finish(ctx, couponID); err != nil { // what a worker before this one had taken
 		return err
 	}
 	for ctx.Err() == nil {
 		userID, err := q.next(ctx, couponID)
+		if err != nil && !errors.Is(err, redis.Nil) && ctx.Err() == nil { // Nil: nobody waits
+			return fmt.Errorf("take from %s: %w", key(couponID, "queue"), err)
+		}
+		onward := context.WithoutCancel(ctx) // what was taken is decided
 		switch {
+		case !q.Plain:
+			err = q.finish(onward, couponID)
 		case err == nil:
-			err = q.decide(context.WithoutCancel(ctx), couponID, userID) // what was taken is decided
-		case errors.Is(err, redis.Nil), ctx.Err() != nil:
-			err = nil // nobody waits
+			err = q.decide(onward, couponID, userID)
 		default:
-			err = fmt.Errorf("take from %s: %w", key(couponID, "queue"), err)
+			err = nil
 		}
 		if err != nil {
 			return err
@@ -107,35 +119,64 @@ func (q Queue) next(ctx context.Context, couponID string) (string, error) {
 	return popped[1], nil
 }
 
-// finish decides what a worker before this one had taken.
+// finish decides what lies in processing, the oldest first.
 func (q Queue) finish(ctx context.Context, couponID string) error {
-	left, err := q.Redis.LRange(ctx, key(couponID, "processing"), 0, -1).Result()
-	if err != nil {
-		return fmt.Errorf("read %s: %w", key(couponID, "processing"), err)
-	}
-	for i := len(left) - 1; i >= 0; i-- {
-		if err := q.decide(ctx, couponID, left[i]); err != nil {
+	for left := int64(1); left > 0; {
+		userID, into, err := q.oldest(ctx, couponID)
+		if err != nil || userID == "" {
 			return err
 		}
+		var lies *redis.IntCmd
+		_, err = q.Redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			if into != "" {
+				p.SAdd(ctx, key(couponID, into), userID)
+			}
+			p.LRem(ctx, key(couponID, "processing"), -1, userID)
+			lies = p.LLen(ctx, key(couponID, "processing"))
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("decide a claim for coupon %s: %w", couponID, err)
+		}
+		left = lies.Val()
 	}
 	return nil
 }
 
-// decide issues to one person, or refuses them. It may be done again for the same claim.
+// oldest is who lies longest in processing, if anybody does, and the set into which the next one to be decided belongs: all seen
+// at one moment.
+func (q Queue) oldest(ctx context.Context, couponID string) (userID, into string, err error) {
+	var limit, n *redis.IntCmd
+	var lies *redis.StringCmd
+	_, err = q.Redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		limit, n = getLimit(ctx, p, couponID), p.SCard(ctx, key(couponID, "issued"))
+		lies = p.LIndex(ctx, key(couponID, "processing"), -1)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", "", fmt.Errorf("look at the next claim for coupon %s: %w", couponID, err)
+	}
+	return lies.Val(), belongs(limit, n), nil
+}
+
+// belongs names the set of who is decided next; none where nobody defined the coupon, which who claimed was told.
+func belongs(limit, issued *redis.IntCmd) string {
+	switch {
+	case limit.Err() != nil:
+		return ""
+	case issued.Val() < limit.Val():
+		return "issued"
+	}
+	return "refused"
+}
+
+// decide is for a claim that is in no list any more.
 func (q Queue) decide(ctx context.Context, couponID, userID string) error {
-	limit, n, err := look(ctx, q.Redis, couponID)
-	if err != nil {
-		return fmt.Errorf("decide a claim for coupon %s: %w", couponID, err)
+	_, into, err := q.oldest(ctx, couponID)
+	if err != nil || into == "" {
+		return err
 	}
-	if n < limit {
-		err = q.Redis.SAdd(ctx, key(couponID, "issued"), userID).Err()
-	} else {
-		err = q.Redis.SAdd(ctx, key(couponID, "refused"), userID).Err()
-	}
-	if err == nil && !q.Plain {
-		err = q.Redis.LRem(ctx, key(couponID, "processing"), 1, userID).Err()
-	}
-	if err != nil {
+	if err := q.Redis.SAdd(ctx, key(couponID, into), userID).Err(); err != nil {
 		return fmt.Errorf("decide a claim for coupon %s: %w", couponID, err)
 	}
 	return nil
@@ -144,7 +185,7 @@ func (q Queue) decide(ctx context.Context, couponID, userID string) error {
 // Result reads the queue from end to end where a person still waits: ask every second, not more often. If Plain, a claim that
 // the worker holds looks as one that is lost: ErrNoClaim.
 func (q Queue) Result(ctx context.Context, couponID, userID string) (Answer, error) {
-	if err := checkIDs(couponID, userID); err != nil {
+	if err := check(q.Redis, couponID, userID); err != nil {
 		return "", err
 	}
 	var exists, queued, held *redis.IntCmd
@@ -171,7 +212,7 @@ func (q Queue) Result(ctx context.Context, couponID, userID string) (Answer, err
 	return "", ErrNoClaim
 }
 
-// SetLimit sets coupon:<id>:limit. Whoever was refused before it rose asks again.
+// SetLimit sets coupon:<id>:limit. It counts from the worker's next look.
 func (q Queue) SetLimit(ctx context.Context, couponID string, limit int64) error {
 	return setLimit(ctx, q.Redis, couponID, limit)
 }

@@ -14,7 +14,8 @@ import (
 //	bob  SCARD 99 < 100      SADD   SCARD 101: too many      SREM   "gone"
 //	                                          and the hundredth is still there
 //
-// Guarantees: while no server dies, never more people than the limit once all who ask have been answered; nobody twice.
+// Guarantees: while no server dies, no answer of Redis is lost and the limit stays, never more people than the limit once all
+// who ask have been answered; nobody twice.
 //
 // Costs: three round trips to give one out, one more to take it back; two once all are gone.
 //
@@ -25,13 +26,15 @@ import (
 //     ever if nobody else asks.
 //   - Inversion: whoever comes after them gets it.
 //   - Untrue: a person's second request that comes between their SADD and their SREM is told ErrAlreadyIssued.
-//   - OverIssue: a server that dies between SADD and SREM leaves one too many in the set.
+//   - OverIssue: a server that dies between SADD and SREM leaves one too many in the set. So does an SADD whose answer is lost:
+//     the driver sends it again, hears that the person is in the set already, and nobody counts again. And a claim on its way
+//     goes by the limit that it has read, also where that falls.
 //   - Forgotten, as Script.
 type Recheck struct{ Redis redis.UniversalClient }
 
 // Claim is Issued, or refused. After an error of Redis the person may be one too many in the set.
 func (r Recheck) Claim(ctx context.Context, couponID, userID string) (Answer, error) {
-	if err := checkIDs(couponID, userID); err != nil {
+	if err := check(r.Redis, couponID, userID); err != nil {
 		return "", err
 	}
 	limit, n, err := look(ctx, r.Redis, couponID)
@@ -74,7 +77,7 @@ func (r Recheck) refuse(ctx context.Context, couponID, userID string) error {
 	return ErrExhausted
 }
 
-// SetLimit sets coupon:<id>:limit.
+// SetLimit sets coupon:<id>:limit. It counts for claims that come after.
 func (r Recheck) SetLimit(ctx context.Context, couponID string, limit int64) error {
 	return setLimit(ctx, r.Redis, couponID, limit)
 }

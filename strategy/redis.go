@@ -14,7 +14,26 @@ import (
 //	coupon:<id>:issued  who has one, a set of user ids
 func key(couponID, what string) string { return "coupon:" + couponID + ":" + what }
 
+// check lets through a client of one server, and ids that are right. What a cluster or a ring keeps at several servers is
+// refused there in some strategies and silently wrong in others.
+func check(client redis.UniversalClient, couponID string, userIDs ...string) error {
+	switch c := client.(type) {
+	case nil:
+		return fmt.Errorf("%w strategy: Redis is nil, and must be a client", ErrInvalid)
+	case *redis.Client:
+		if c == nil {
+			return fmt.Errorf("%w strategy: Redis is nil, and must be a client", ErrInvalid)
+		}
+	case *redis.ClusterClient, *redis.Ring:
+		return fmt.Errorf("%w strategy: Redis is a %T, and must be a client of one server, since a coupon's keys lie together", ErrInvalid, c)
+	}
+	return checkIDs(couponID, userIDs...)
+}
+
 func setLimit(ctx context.Context, client redis.UniversalClient, couponID string, limit int64) error {
+	if err := check(client, couponID); err != nil {
+		return err
+	}
 	if err := checkLimit(couponID, limit); err != nil {
 		return err
 	}
@@ -28,8 +47,8 @@ func setLimit(ctx context.Context, client redis.UniversalClient, couponID string
 func look(ctx context.Context, client redis.UniversalClient, couponID string) (limit, issued int64, err error) {
 	var limitIs, issuedIs *redis.IntCmd
 	_, err = client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		limitIs, issuedIs = redis.NewIntCmd(ctx, "get", key(couponID, "limit")), p.SCard(ctx, key(couponID, "issued"))
-		return p.Process(ctx, limitIs)
+		limitIs, issuedIs = getLimit(ctx, p, couponID), p.SCard(ctx, key(couponID, "issued"))
+		return nil
 	})
 	switch {
 	case errors.Is(limitIs.Err(), redis.Nil):
@@ -40,8 +59,14 @@ func look(ctx context.Context, client redis.UniversalClient, couponID string) (l
 	return limitIs.Val(), issuedIs.Val(), nil
 }
 
+func getLimit(ctx context.Context, p redis.Pipeliner, couponID string) *redis.IntCmd {
+	get := redis.NewIntCmd(ctx, "get", key(couponID, "limit"))
+	_ = p.Process(ctx, get) // which only queues it
+	return get
+}
+
 func remaining(ctx context.Context, client redis.UniversalClient, couponID string) (int64, error) {
-	if err := checkIDs(couponID); err != nil {
+	if err := check(client, couponID); err != nil {
 		return 0, err
 	}
 	limit, issued, err := look(ctx, client, couponID)
@@ -50,7 +75,7 @@ func remaining(ctx context.Context, client redis.UniversalClient, couponID strin
 
 // issued reads the whole set at once, and Redis serves nobody else meanwhile.
 func issued(ctx context.Context, client redis.UniversalClient, couponID, mark string) ([]string, error) {
-	if err := checkIDs(couponID); err != nil {
+	if err := check(client, couponID); err != nil {
 		return nil, err
 	}
 	var exists *redis.IntCmd

@@ -13,7 +13,7 @@ import (
 // Guarantees: never more than the limit, never fewer while people ask, nobody twice, in the order in which the calls come to
 // Redis, from any number of servers. A server that dies leaves nothing half-done: whoever got no answer asks again.
 //
-// Costs: one round trip a claim.
+// Costs: one round trip a claim (two for the first after Redis was started, which does not know the script yet).
 //
 // Keys: coupon:<id>:limit, coupon:<id>:issued.
 //
@@ -36,7 +36,7 @@ var scriptErrors = map[string]error{
 
 // Claim is Issued, or refused, as of the moment the script ran.
 func (s Script) Claim(ctx context.Context, couponID, userID string) (Answer, error) {
-	if err := checkIDs(couponID, userID); err != nil {
+	if err := check(s.Redis, couponID, userID); err != nil {
 		return "", err
 	}
 	keys := []string{key(couponID, "limit"), key(couponID, "issued")}

@@ -12,8 +12,10 @@
 // Each is a page of its own: its type says what it guarantees, what it costs, what is in Redis, and what it is known to break;
 // Pages has the last as data. strategytest attacks all of them alike. Script is the one to begin with.
 //
-// Those on Redis expect one server (no cluster: a coupon's keys may lie in different slots), share coupon:<id>:issued, and
-// remember as long as that server does. Nothing here has opening times or windows: those are the pipeline's.
+// Those on Redis expect one server (a cluster or ring, where a coupon's keys may lie apart, is ErrInvalid) of version 6.2 or
+// later, which evicts nothing (maxmemory-policy noeviction or volatile-*): a set that was evicted has forgotten everybody. They
+// share coupon:<id>:issued, which Issued reads at once, while that Redis serves nobody else, and remember as long as that server
+// does. No key expires. Nothing here has opening times or windows: those are the pipeline's.
 package strategy
 
 import (
@@ -30,14 +32,16 @@ import (
 // on the same Redis or Postgres; a value may be used by any number of goroutines.
 //
 // Errors besides those of this package are the driver's, wrapped. After such an error it is not known whether a claim was
-// decided. Who asks again is told ErrAlreadyIssued if it was.
+// decided. Who asks again is told ErrAlreadyIssued if it was given one. That may be so the first time too: drivers send a command
+// again whose answer was lost on the way. ErrAlreadyIssued says that the person has it, not since when.
 type Strategy interface {
 	// SetLimit defines a coupon that is given to at most limit people, one each, or changes its limit. People who have one
-	// keep it, even where the limit falls below their number. The limit is 1 to 100,000,000.
+	// keep it, even where the limit falls below their number. The limit is 1 to 100,000,000. Whoever was refused before it
+	// rose asks again.
 	SetLimit(ctx context.Context, couponID string, limit int64) error
 
 	// Claim asks for a coupon for one person. It is Issued, or Accepted where the decision comes later (see Decider), or
-	// one of the errors: ErrCouponNotFound, ErrAlreadyIssued, ErrExhausted.
+	// one of the errors: ErrCouponNotFound, ErrAlreadyIssued, ErrExhausted; of Lock also ErrBusy.
 	Claim(ctx context.Context, couponID, userID string) (Answer, error)
 
 	// Issued lists everyone who has the coupon.
@@ -55,7 +59,7 @@ type Decider interface {
 	// nothing is known of it.
 	Result(ctx context.Context, couponID, userID string) (Answer, error)
 
-	// Work decides the claims of a coupon, in order, until ctx ends, whose error it returns. Exactly one may run in all.
+	// Work decides the claims of a coupon, in order, until ctx ends, whose error it returns. One is to run in all.
 	Work(ctx context.Context, couponID string) error
 }
 
@@ -78,8 +82,11 @@ var (
 // ErrNoClaim is of a Decider: this person never asked, or what they asked was lost.
 var ErrNoClaim = errors.New("no claim of this person is known")
 
-// ErrBusy says that nothing was decided, since too many ask at the same time: ask again.
+// ErrBusy is of Lock: nothing was decided, since too many ask at the same time. Ask again.
 var ErrBusy = errors.New("too many ask at the same time")
+
+// ErrInvalid says that an id, a limit or the strategy itself is not what it must be. Nothing was asked.
+var ErrInvalid = errors.New("invalid")
 
 var couponIDs = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._~-]{0,99}$`)
 
@@ -92,11 +99,11 @@ const (
 // it stands in keys as it is.
 func checkIDs(couponID string, userIDs ...string) error {
 	if !couponIDs.MatchString(couponID) {
-		return fmt.Errorf("coupon id %q: must be 1 to 100 letters, digits and . _ ~ -, and begin with none of . and ~", couponID)
+		return fmt.Errorf("%w coupon id %q: must be 1 to 100 letters, digits and . _ ~ -, and begin with none of . and ~", ErrInvalid, couponID)
 	}
 	for _, id := range userIDs {
 		if id == "" || len(id) > maxUserID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
-			return fmt.Errorf("user id %q: must be 1 to %d bytes of UTF-8 without control characters", id, maxUserID)
+			return fmt.Errorf("%w user id %q: must be 1 to %d bytes of UTF-8 without control characters", ErrInvalid, id, maxUserID)
 		}
 	}
 	return nil
@@ -107,7 +114,7 @@ func checkLimit(couponID string, limit int64) error {
 		return err
 	}
 	if limit < 1 || limit > maxLimit {
-		return fmt.Errorf("limit %d of coupon %s: must be between 1 and %d", limit, couponID, maxLimit)
+		return fmt.Errorf("%w limit %d of coupon %s: must be between 1 and %d", ErrInvalid, limit, couponID, maxLimit)
 	}
 	return nil
 }

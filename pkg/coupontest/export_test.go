@@ -5,3 +5,6 @@ func (r *Running) Crash() {
 	_ = r.cmd.Process.Kill()
 	<-r.done
 }
+
+// PID is the number of the process.
+func (r *Running) PID() int { return r.cmd.Process.Pid }

@@ -55,21 +55,56 @@ func Pipeline(t testing.TB) *Running {
 // ended.
 func (s *Servers) Pipeline(t testing.TB) *Running {
 	t.Helper()
-	r := &Running{Servers: s, DataDir: t.TempDir(), http: &http.Client{Transport: &http.Transport{}, Timeout: stepTimeout}, done: make(chan struct{})}
-	program, err := firstcome()
-	if err != nil {
+	r := &Running{Servers: s, DataDir: t.TempDir(), http: &http.Client{Transport: &http.Transport{}, Timeout: stepTimeout}}
+	t.Cleanup(func() {
+		r.http.CloseIdleConnections()
+		r.end(t)
+	})
+	const free = "127.0.0.1:0"
+	if err := r.start(free, free, free); err != nil {
 		t.Fatalf("coupontest: %v", err)
 	}
-	const free = "127.0.0.1:0"
+	return r
+}
+
+// Restart kills the process as kill -9 does, starts it again at the same addresses and with the same folder, and returns when
+// it is ready. Who was asking gets no answer, and connections are refused meanwhile. Claims are decided again when Kafka has
+// noticed that the process before is gone, seconds later.
+func (r *Running) Restart(t testing.TB) {
+	t.Helper()
+	r.Kill()
+	var at []string
+	for _, address := range []string{r.GatewayURL, r.LedgerURL, r.GatewayAdminURL} {
+		_, hostport, _ := strings.Cut(address, "://")
+		at = append(at, hostport)
+	}
+	err := os.Remove(r.endpoints()) // which says that it is ready
+	if err == nil {
+		err = r.start(at[0], at[1], at[2])
+	}
+	if err != nil {
+		t.Fatalf("coupontest: restart: %v", err)
+	}
+}
+
+// start starts the process, and returns when it is ready.
+func (r *Running) start(gateway, ledger, gatewayAdmin string) error {
+	program, err := firstcome()
+	if err != nil {
+		return err
+	}
+	s := r.Servers
 	r.cmd = exec.Command(program, "local", "--data-dir", r.DataDir,
-		"--gateway-addr", free, "--ledger-addr", free, "--gateway-admin-addr", free,
+		"--gateway-addr", gateway, "--ledger-addr", ledger, "--gateway-admin-addr", gatewayAdmin,
 		"--kafka", strings.Join(s.Brokers, ","), "--redis", s.RedisAddr, "--postgres", s.DatabaseURL)
 	r.cmd.Env = append(withoutSettings(os.Environ()), s.Env()...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	detach(r.cmd)
 	if err := r.cmd.Start(); err != nil {
-		t.Fatalf("coupontest: %v", err)
+		return err
 	}
+	r.done = make(chan struct{})
+	r.ending.Store(false)
 	number := strconv.Itoa(r.cmd.Process.Pid)
 	watching := s.set.reaper.watch(reapProcess, number)
 	go func() {
@@ -77,19 +112,17 @@ func (s *Servers) Pipeline(t testing.TB) *Running {
 		s.set.reaper.forget(reapProcess, number)
 		close(r.done)
 	}()
-	t.Cleanup(func() {
-		r.http.CloseIdleConnections()
-		r.end(t)
-	})
 	if watching != nil {
-		t.Fatalf("coupontest: %v", watching)
+		return watching
 	}
 	if err := r.await(); err != nil {
 		r.ending.Store(true)
-		t.Fatalf("coupontest: %s local: %v\n%s", program, err, r.out.String())
+		return fmt.Errorf("%s local: %w\n%s", program, err, r.out.String())
 	}
-	return r
+	return nil
 }
+
+func (r *Running) endpoints() string { return filepath.Join(r.DataDir, "endpoints.env") }
 
 // withoutSettings leaves out what a shell says of other servers, and of tokens.
 func withoutSettings(env []string) []string {
@@ -105,7 +138,7 @@ func (r *Running) await() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		text, err := os.ReadFile(filepath.Join(r.DataDir, "endpoints.env"))
+		text, err := os.ReadFile(r.endpoints())
 		if err == nil {
 			return r.read(string(text))
 		}
@@ -164,6 +197,9 @@ func (r *Running) Stop() error {
 }
 
 func (r *Running) end(t testing.TB) {
+	if r.done == nil { // it did not even start
+		return
+	}
 	select {
 	case <-r.done:
 		if !r.ending.Load() { // it was not the test

@@ -95,6 +95,33 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
+// Restart is a crash of the same Firstcome: addresses, and the key of claim ids in its folder, are as before.
+func TestPipeline_Restart(t *testing.T) {
+	built(t)
+	p := coupontest.Pipeline(t)
+	p.Define(t, coupontest.Coupon("spring", 1))
+	res, err := http.Post(p.GatewayURL+"/v1/coupons/spring/claims", "application/json", strings.NewReader(`{"user_id":"u1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	claim := res.Header.Get("Location")
+	if res.StatusCode != http.StatusAccepted || claim == "" {
+		t.Fatalf("claimed with status %d, to be asked for at %q", res.StatusCode, claim)
+	}
+	before := p.PID()
+	p.Restart(t)
+	if p.PID() == before {
+		t.Error("it is the same process")
+	}
+	awaitSaid(t, p.GatewayURL+claim, `"granted"`)
+	awaitSaid(t, p.GatewayAdminURL+"/readyz", "")
+	awaitSaid(t, p.LedgerURL+"/v1/grants?coupon_id=spring", `"u1"`)
+	if outcomes := p.Claim(t, "spring", "u2"); !slices.Equal(outcomes, []string{"sold_out"}) {
+		t.Errorf("outcomes %q", outcomes)
+	}
+}
+
 // What is asked in the log is decided by the time that the grants are read, and two coupons' don't mix.
 func TestPipeline_Grants(t *testing.T) {
 	built(t)

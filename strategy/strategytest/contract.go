@@ -24,25 +24,8 @@ func open(t *testing.T, s Subject, limit int64) (shop strategy.Strategy, couponI
 	t.Helper()
 	shop, couponID = s.New(t), s.CouponID(t)
 	must(t, shop.SetLimit(t.Context(), couponID, limit))
-	t.Cleanup(work(t, s.New(t), couponID))
+	t.Cleanup(Work(t, s.New(t), couponID))
 	return shop, couponID
-}
-
-// work starts the worker of a coupon, where one is needed, and returns what ends it.
-func work(t testing.TB, shop strategy.Strategy, couponID string) (end func()) {
-	decider, decides := shop.(strategy.Decider)
-	if !decides {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	worked := make(chan error, 1)
-	go func() { worked <- decider.Work(ctx, couponID) }()
-	return func() {
-		cancel()
-		if err := <-worked; !errors.Is(err, context.Canceled) {
-			t.Errorf("the worker ended with %v", err)
-		}
-	}
 }
 
 func firstCome(t *testing.T, s Subject) {

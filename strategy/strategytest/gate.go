@@ -39,6 +39,14 @@ func (g *Gate) Before(command string) *Stop {
 	return s
 }
 
+// Onward lets the client go on from one stop to its next command of a name.
+func (g *Gate) Onward(from *Stop, command string) *Stop {
+	next := g.Before(command)
+	from.Release()
+	<-next.Reached
+	return next
+}
+
 // Release lets the client go on. It is called once.
 func (s *Stop) Release() { close(s.released) }
 

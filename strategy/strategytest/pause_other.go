@@ -2,13 +2,11 @@
 
 package strategytest
 
-import "testing"
-
 // Pause needs a Unix.
-func (s *Server) Pause(t testing.TB) {
+func (s *Server) Pause(t T) {
 	t.Helper()
-	t.Fatal("a process can be paused on Unix only")
+	t.Fatalf("a process can be paused on Unix only")
 }
 
 // Resume needs a Unix.
-func (s *Server) Resume(testing.TB) {}
+func (s *Server) Resume(T) {}

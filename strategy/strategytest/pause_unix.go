@@ -4,27 +4,22 @@ package strategytest
 
 import (
 	"syscall"
-	"testing"
 )
 
 // Pause stops the process where it stands: nothing in it goes on, and its connections stay open.
-func (s *Server) Pause(t testing.TB) {
+func (s *Server) Pause(t T) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	s.leave()
 }
 
 // Resume lets it go on, and returns when it has answered everybody who had asked.
-func (s *Server) Resume(t testing.TB) {
+func (s *Server) Resume(t T) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
-	await(t, "the answers of the server that was paused", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.people) == 0
-	})
+	await(t, "the answers of the server that was paused", func() bool { return s.Unanswered() == 0 })
 }

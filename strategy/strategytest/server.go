@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/firstcome/firstcome/strategy"
 )
@@ -33,19 +32,19 @@ type Server struct {
 var errAway = errors.New("the server is away")
 
 // StartServer starts a command that runs Serve on its standard input and output. It is killed when the test ends.
-func StartServer(t testing.TB, cmd *exec.Cmd) *Server {
+func StartServer(t T, cmd *exec.Cmd) *Server {
 	t.Helper()
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	s := &Server{cmd: cmd, in: in, waiting: make(map[int]chan string), people: make(map[int]string), away: make(chan struct{}), ended: make(chan struct{})}
 	go s.read(out)
@@ -96,6 +95,13 @@ func (s *Server) Told() []strategy.Told {
 	return s.told[:len(s.told):len(s.told)]
 }
 
+// Unanswered is how many claims it has not answered.
+func (s *Server) Unanswered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.people)
+}
+
 // ask sends a request; what is answered to it comes by the channel.
 func (s *Server) ask(user, what string) (number int, heard chan string, err error) {
 	s.mu.Lock()
@@ -131,6 +137,23 @@ func (s *Server) Claim(couponID, userID string) (strategy.Told, error) {
 	}
 }
 
+// warm returns when it has answered, as a server that has been there for a while.
+func (s *Server) warm() error {
+	_, heard, err := s.ask("", "claim nothing nobody")
+	if err != nil {
+		return err
+	}
+	select {
+	case said := <-heard:
+		if said != "not-found" {
+			return errors.New(said)
+		}
+		return nil
+	case <-s.away:
+		return errAway
+	}
+}
+
 // Work makes it the worker of a coupon.
 func (s *Server) Work(couponID string) error {
 	_, _, err := s.ask("", "work "+couponID)
@@ -139,11 +162,11 @@ func (s *Server) Work(couponID string) error {
 
 // Before has it stop before its next command of that name, in all that it does; reached waits until it stands there, release
 // lets it go on.
-func (s *Server) Before(t testing.TB, command string) (reached, release func()) {
+func (s *Server) Before(t T, command string) (reached, release func()) {
 	t.Helper()
 	number, heard, err := s.ask("", "before "+command)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	hear := func() {
 		t.Helper()

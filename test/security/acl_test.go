@@ -297,6 +297,7 @@ func (k secureKafka) matrix(t *testing.T) {
 		{"issuer", []string{grants, letters}, []string{requests, grants}},
 		{"ledger", []string{letters}, []string{grants}},
 		{"upstream", []string{requests}, nil},
+		{"import", []string{requests}, []string{grants}},
 		{"stranger", nil, nil},
 	} {
 		client := k.client(t, who.name)
@@ -308,6 +309,14 @@ func (k secureKafka) matrix(t *testing.T) {
 		err := client.CreateTopics(ctx, []broker.TopicSpec{{Name: "coupon.other", Partitions: 1, Replication: 1}})
 		cancel()
 		k.expect(t, who.name+" makes a topic", false, err)
+	}
+	for name, may := range map[string]bool{"import": true, "upstream": false} {
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		_, _, err := k.client(t, name).Committed(ctx, "firstcome.issuer", requests, 0)
+		cancel()
+		if may != (err == nil) || !may && !errors.Is(err, kafka.GroupAuthorizationFailed) {
+			t.Errorf("%s asks how far the issuers are: %v, allowed: %v", name, err, may)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 
 const superuser = "operator"
 
-var principals = []string{"gateway", "issuer", "ledger", "upstream", "stranger"}
+var principals = []string{"gateway", "issuer", "ledger", "upstream", "import", "stranger"}
 
 // secureKafka lets nobody in without a name, and nobody do anything without a right.
 type secureKafka struct{ addr string }

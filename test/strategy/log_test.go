@@ -3,7 +3,6 @@ package strategy
 import (
 	"fmt"
 	"os/exec"
-	"sync"
 	"testing"
 
 	"github.com/firstcome/firstcome/pkg/coupontest"
@@ -14,32 +13,18 @@ import (
 
 func TestLog(t *testing.T) {
 	t.Parallel()
-	servers := coupontest.StartAlone(t)
+	servers, alone := coupontest.Start(t, coupontest.Kafka, coupontest.Postgres), coupontest.StartAlone(t, coupontest.Redis)
+	servers.RedisAddr, servers.RedisPrefix = alone.RedisAddr, alone.RedisPrefix // which is lost
 	running := servers.Pipeline(t)
 	shop := strategy.Log{GatewayURL: running.GatewayURL, LedgerURL: running.LedgerURL}
-	s := strategytest.Subject{
-		Page: page(t, "log"),
-		New:  func(testing.TB) strategy.Strategy { return shop },
-		Command: func(testing.TB) *exec.Cmd {
+	strategytest.Run(t, strategytest.OnLog(shop,
+		func(strategytest.T) *exec.Cmd {
 			return command("log", "GATEWAY_URL="+shop.GatewayURL, "LEDGER_URL="+shop.LedgerURL)
 		},
-		LoseRedis: func(t testing.TB) { servers.KillRedis(t) },
-		Settle:    func(t testing.TB, shop strategy.Strategy, id string) { untilListed(t, servers, shop, id) },
-	}
-	s.Ordered = func(t *testing.T, limit int64, people []string) strategy.Sale {
-		id := s.CouponID(t)
-		check(t, shop.SetLimit(t.Context(), id, limit))
-		told := make([]strategy.Told, len(people))
-		var asking sync.WaitGroup
-		for i, user := range people {
-			asking.Go(func() { told[i] = strategytest.Decided(t, shop, id, user) })
-		}
-		asking.Wait()
-		sale := s.Sale(t, shop, id, limit, told)
-		sale.Arrived = arrived(t, servers, id)
-		return sale
-	}
-	strategytest.Run(t, s)
+		func(t strategytest.T, id string) []string { return arrived(tb(t), servers, id) },
+		func(t strategytest.T, id string) { untilListed(tb(t), servers, shop, id) },
+		func(t strategytest.T) { alone.KillRedis(tb(t)) },
+		func(t strategytest.T) { running.Restart(tb(t)) }))
 }
 
 // untilListed waits for the ledger, which is behind the journal for a moment.

@@ -1,11 +1,11 @@
-// Package strategy attacks the strategies of module strategy on the servers of pkg/coupontest: each by the suite of
-// strategytest, and each by the races that its page shows, command by command. It lives here so that a shop which takes the
-// module gets no more with it than the drivers.
+// Package strategy attacks the strategies of module strategy by the suite of strategytest, on the servers of pkg/coupontest.
+// It lives here so that a shop which takes the module gets no more with it than the drivers.
 package strategy
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	_ = flag.Set("test.parallel", "4") // unless the command line says something else: most of what is here waits
 	coupontest.Main(built{m})
 }
 
@@ -71,7 +72,7 @@ func server(name string) error {
 	}
 	client := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS_ADDR")})
 	defer client.Close()
-	return strategytest.Serve(ctx, onRedis[name](client), strategytest.NewGate(client), os.Stdin, os.Stdout)
+	return strategytest.Serve(ctx, strategytest.Open(name, client), strategytest.NewGate(client), os.Stdin, os.Stdout)
 }
 
 // command is this binary as a server of that strategy.
@@ -79,16 +80,4 @@ func command(name string, env ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), serve+"="+name), env...)
 	return cmd
-}
-
-// page is what a strategy owns up to.
-func page(t testing.TB, name string) strategy.Page {
-	t.Helper()
-	for _, p := range strategy.Pages() {
-		if p.Name == name {
-			return p
-		}
-	}
-	t.Fatalf("there is no page %s", name)
-	return strategy.Page{}
 }

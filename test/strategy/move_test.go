@@ -23,17 +23,18 @@ func TestMove(t *testing.T) {
 	servers := coupontest.Start(t)
 	running := servers.Pipeline(t)
 	m := move{servers: servers, to: strategy.Log{GatewayURL: running.GatewayURL, LedgerURL: running.LedgerURL}}
-	for name, from := range onRedis {
+	for _, name := range onRedis {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			shop, id := from(servers.Redis(t)), m.couponID(t)
+			shop, id := strategytest.Open(name, servers.Redis(t)), m.couponID(t)
 			told := m.sell(t, shop, id, 10, strategytest.People(4))
 			m.sellOn(t, id, told, "--from-redis", servers.RedisAddr)
 		})
 	}
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		shop, id := onPostgres(t, servers, ""), m.couponID(t)
+		shop, id := strategy.Postgres{Pool: pool(t, servers, "")}, m.couponID(t)
+		check(t, shop.Migrate(t.Context()))
 		told := m.sell(t, shop, id, 10, strategytest.People(4))
 		people, err := shop.Issued(t.Context(), id)
 		check(t, err)
@@ -49,20 +50,18 @@ type move struct {
 }
 
 func (m move) couponID(t *testing.T) string {
-	return strategytest.Subject{Tidy: func(t testing.TB, id string) {
-		ctx, client := context.WithoutCancel(t.Context()), m.servers.Redis(t)
+	return strategytest.Subject{Tidy: func(t strategytest.T, id string) {
+		ctx, client := context.WithoutCancel(t.Context()), m.servers.Redis(tb(t))
 		keys, err := client.Keys(ctx, "*coupon:"+id+"*").Result()
-		check(t, err)
-		check(t, client.Del(ctx, append(keys, "none")...).Err())
+		check(tb(t), err)
+		check(tb(t), client.Del(ctx, append(keys, "none")...).Err())
 	}}.CouponID(t)
 }
 
 // sell gives one to each of the people, in the old way.
 func (m move) sell(t *testing.T, shop strategy.Strategy, couponID string, limit int64, people []string) (told []strategy.Told) {
 	check(t, shop.SetLimit(t.Context(), couponID, limit))
-	if queue, ok := shop.(strategy.Queue); ok {
-		workUntilTheEnd(t, queue, couponID)
-	}
+	t.Cleanup(strategytest.Work(t, shop, couponID))
 	for _, user := range people {
 		told = append(told, strategytest.Decided(t, shop, couponID, user))
 	}

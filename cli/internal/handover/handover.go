@@ -3,9 +3,13 @@
 package handover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
+	"math"
 	"sync"
 	"time"
 
@@ -50,70 +54,82 @@ func (h *Handover) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer h.producer.Close(ctx)
-	missing, _, err := h.look(ctx)
+	before, err := h.look(ctx, always)
+	if err == nil {
+		err = h.fit(before)
+	}
 	if err != nil {
 		return err
 	}
-	if len(missing) > 0 {
-		if err := h.claim(ctx, missing); err != nil {
+	if len(before.missing) > 0 {
+		if err := h.claim(ctx, before.missing); err != nil {
 			return err
 		}
 	}
 	return h.define(ctx)
 }
 
+// fit sees to it that the coupon, if there is one, can become the wanted one: once something was granted, window and time zone
+// stay. Where there is one window, which time zone it is in says nothing.
+func (h *Handover) fit(now state) error {
+	if !now.granted {
+		return nil
+	}
+	if now.in.Window != h.Wanted.Window {
+		return fmt.Errorf("coupon %s has the window %s already, and somebody has it, so that this cannot change; nothing was published: import into a coupon of another id", h.Wanted.CouponID, now.in.Window)
+	}
+	h.Wanted.TimeZone = now.in.TimeZone
+	return nil
+}
+
 // claim has everybody claim who has none in the journal.
 func (h *Handover) claim(ctx context.Context, missing []string) error {
 	open := h.Wanted
 	open.OpensAt, open.ClosesAt, open.Limit = time.Time{}, time.Time{}, max(h.Wanted.Limit, int64(len(h.People)))
-	requests, err := messages(open, missing)
+	last, err := h.publish(ctx, messages(open, missing))
 	if err != nil {
 		return err
 	}
-	last, err := h.publish(ctx, requests)
-	if err != nil {
+	if err := h.await(ctx, last, 1+int64(len(missing))); err != nil {
 		return err
 	}
-	if err := h.await(ctx, last, int64(len(requests))); err != nil {
-		return err
-	}
-	missing, _, err = h.look(ctx)
-	if err == nil && len(missing) > 0 {
-		err = fmt.Errorf("coupon %s: %d of %d people were refused, %q first: was it defined with another window, is it retired, or was it defined anew meanwhile? `firstcome tail --topic coupon.requests --from beginning --until-end --coupon %[1]s` shows what was asked",
-			h.Wanted.CouponID, len(missing), len(h.People), missing[0])
+	now, err := h.look(ctx, always)
+	if err == nil && len(now.missing) > 0 {
+		err = fmt.Errorf("coupon %s: %d of %d people were refused, %q first: is it retired, or was it defined anew meanwhile, perhaps by another import? `firstcome tail --topic coupon.requests --from beginning --until-end --coupon %[1]s` shows what was asked",
+			h.Wanted.CouponID, len(now.missing), len(h.People), now.missing[0])
 	}
 	return err
 }
 
-// messages are the definition that lets people in, and their claims.
-func messages(open event.CouponDefined, people []string) ([]event.Message, error) {
-	first, err := open.Message(event.Meta{Source: Source})
-	if err != nil {
-		return nil, err
-	}
-	all := []event.Message{first}
-	for _, user := range people {
-		m, err := event.ClaimRequested{CouponID: open.CouponID, UserID: user}.Message(event.Meta{Source: Source})
-		if err != nil {
-			return nil, fmt.Errorf("user %q: %w", user, err)
+// messages are the definition that lets people in, and their claims, each made when it is asked for: there may be a million.
+func messages(open event.CouponDefined, people []string) iter.Seq2[event.Message, error] {
+	return func(yield func(event.Message, error) bool) {
+		if !yield(open.Message(event.Meta{Source: Source})) {
+			return
 		}
-		all = append(all, m)
+		for _, user := range people {
+			if !yield(event.ClaimRequested{CouponID: open.CouponID, UserID: user}.Message(event.Meta{Source: Source})) {
+				return
+			}
+		}
 	}
-	return all, nil
 }
 
 // publish returns the offset of the last one, when all are in the log.
-func (h *Handover) publish(ctx context.Context, all []event.Message) (last int64, err error) {
+func (h *Handover) publish(ctx context.Context, all iter.Seq2[event.Message, error]) (last int64, err error) {
 	var mu sync.Mutex
 	var failed error
 	var acknowledged sync.WaitGroup
-	for _, m := range all {
+	for m, err := range all {
+		if err != nil {
+			return 0, err
+		}
 		acknowledged.Add(1)
 		err := h.producer.Send(ctx, m, func(ack producer.Ack, err error) {
 			defer acknowledged.Done()
 			mu.Lock()
 			defer mu.Unlock()
-			last, failed = max(last, ack.Offset), errors.Join(failed, err)
+			last, failed = max(last, ack.Offset), cmp.Or(failed, err)
 		})
 		if err != nil {
 			return 0, fmt.Errorf("publish: %w", err)
@@ -169,32 +185,42 @@ func (h *Handover) define(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	offset, err := h.publish(ctx, []event.Message{m})
+	offset, err := h.publish(ctx, func(yield func(event.Message, error) bool) { yield(m, nil) })
 	if err != nil {
 		return err
 	}
 	if err := h.await(ctx, offset, 1); err != nil {
 		return err
 	}
-	_, in, err := h.look(ctx)
-	switch {
-	case err != nil && !errors.Is(err, ErrNotClosed): // whoever came after that, came by the open door
+	now, err := h.look(ctx, offset) // whoever came after that, came by the open door
+	if err != nil {
 		return err
-	case in.Limit != h.Wanted.Limit || !in.OpensAt.Equal(h.Wanted.OpensAt) || !in.ClosesAt.Equal(h.Wanted.ClosesAt):
-		return fmt.Errorf("coupon %s: the wanted definition was refused, and one with limit %d is in force", h.Wanted.CouponID, in.Limit)
+	}
+	if in := now.in; in.Limit != h.Wanted.Limit || !in.OpensAt.Equal(h.Wanted.OpensAt) || !in.ClosesAt.Equal(h.Wanted.ClosesAt) {
+		return fmt.Errorf("coupon %s: the wanted definition is not in force, and one with limit %d is: it was refused, or somebody defined the coupon anew meanwhile, perhaps another import", h.Wanted.CouponID, in.Limit)
 	}
 	return nil
 }
 
-// look reads in the journal who of the people has none yet, and the definition in force.
-func (h *Handover) look(ctx context.Context) (missing []string, in event.CouponDefined, err error) {
+// state is what the journal says of the coupon.
+type state struct {
+	in      event.CouponDefined // in force; none if its id is empty
+	granted bool                // somebody has it
+	missing []string            // who of the people has not
+}
+
+// always is after every request.
+const always = math.MaxInt64
+
+// look reads the journal. Nobody who is not on the list may have asked before that offset of the requests log, and have it.
+func (h *Handover) look(ctx context.Context, before int64) (now state, err error) {
 	fetcher := consumer.NewFetcher(h.Client, h.Client.Config().Topic(event.TopicGrants), h.partition, consumer.FetchConfig{})
 	defer fetcher.Close()
 	start, _, err := fetcher.Bounds(ctx)
 	if err != nil {
-		return nil, in, err
+		return now, err
 	}
-	has, highest := make(map[string]bool), int64(consumer.NoSource)
+	has, highest := make(map[string]int64), int64(consumer.NoSource)
 	_, err = fetcher.ReadToEnd(ctx, start, func(records []event.Record) error {
 		records, highest = consumer.Unseen(records, highest)
 		for _, r := range records {
@@ -207,24 +233,26 @@ func (h *Handover) look(ctx context.Context) (missing []string, in event.CouponD
 			}
 			switch data := e.Data.(type) {
 			case event.CouponDefined:
-				in = data
+				now.in = data
 			case event.CouponGranted:
-				has[data.UserID] = true
+				has[data.UserID] = data.Source.Offset
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, in, fmt.Errorf("read the journal: %w", err)
+		return now, fmt.Errorf("read the journal: %w", err)
 	}
+	now.granted = len(has) > 0
 	for _, user := range h.People {
-		if !has[user] {
-			missing = append(missing, user)
+		if _, one := has[user]; !one {
+			now.missing = append(now.missing, user)
 		}
 		delete(has, user)
 	}
+	maps.DeleteFunc(has, func(_ string, offset int64) bool { return offset > before })
 	for user := range has {
-		return missing, in, fmt.Errorf("%w: %d people who are not on the list have coupon %s, such as %q; put them on it, or import into a coupon of another id", ErrNotClosed, len(has), h.Wanted.CouponID, user)
+		return now, fmt.Errorf("%w: %d people who are not on the list have coupon %s, such as %q; put them on it, or import into a coupon of another id", ErrNotClosed, len(has), h.Wanted.CouponID, user)
 	}
-	return missing, in, nil
+	return now, nil
 }

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -14,12 +15,13 @@ import (
 	"github.com/firstcome/firstcome/pkg/event"
 )
 
-// column is what a CSV of more than one column calls the people in its first row.
+// column is what a CSV of more than one column calls the people in its first row, in capitals or not.
 const column = "user_id"
 
-// FromCSV reads who has a coupon: the column user_id, or the only one. Order is kept.
+// FromCSV reads who has a coupon: the column user_id, or the only one. Order is kept, and ids are as they stand, but for white
+// space around one: that is an error, since nobody can tell whether it is the id's.
 func FromCSV(r io.Reader) ([]string, error) {
-	rows := csv.NewReader(r)
+	rows := csv.NewReader(afterMark(r))
 	var people []string
 	lines, at := make(map[string]int), 0
 	for first := true; ; first = false {
@@ -31,12 +33,12 @@ func FromCSV(r io.Reader) ([]string, error) {
 			return nil, err
 		}
 		if first {
-			row[0] = strings.TrimPrefix(row[0], "\ufeff") // as spreadsheets begin
-			if at = slices.Index(row, column); at >= 0 {
-				continue
+			var heading bool
+			if at, heading, err = columnOf(row); err != nil {
+				return nil, err
 			}
-			if at = 0; len(row) > 1 {
-				return nil, fmt.Errorf("line 1: the first row of %d columns must name one of them %s", len(row), column)
+			if heading {
+				continue
 			}
 		}
 		user := row[at]
@@ -44,12 +46,40 @@ func FromCSV(r io.Reader) ([]string, error) {
 		if err := event.CheckUserID(user); err != nil {
 			return nil, fmt.Errorf("line %d: user id %q: %w", line, user, err)
 		}
+		if user != strings.TrimSpace(user) {
+			return nil, fmt.Errorf("line %d: user id %q: there is white space around it", line, user)
+		}
 		if lines[user] > 0 {
 			return nil, fmt.Errorf("line %d: %q is in line %d already", line, user, lines[user])
 		}
 		lines[user] = line
 		people = append(people, user)
 	}
+}
+
+// afterMark passes over the mark with which spreadsheets begin their UTF-8.
+func afterMark(r io.Reader) io.Reader {
+	text := bufio.NewReader(r)
+	if mark, _ := text.Peek(3); string(mark) == "\ufeff" {
+		_, _ = text.Discard(3)
+	}
+	return text
+}
+
+// columnOf is where the first row has the people, and whether it only says so.
+func columnOf(row []string) (at int, heading bool, err error) {
+	is := func(name string) bool { return strings.EqualFold(strings.TrimSpace(name), column) }
+	switch at = slices.IndexFunc(row, is); {
+	case at >= 0 && slices.ContainsFunc(row[at+1:], is):
+		return 0, false, fmt.Errorf("line 1: two columns are called %s", column)
+	case at >= 0:
+		return at, true, nil
+	case len(row) > 1:
+		return 0, false, fmt.Errorf("line 1: the first row of %d columns must name one of them %s", len(row), column)
+	case strings.Contains(strings.ToLower(row[0]), column):
+		return 0, false, fmt.Errorf("line 1: %q names %s among others: columns are separated by commas", row[0], column)
+	}
+	return 0, false, nil
 }
 
 // Key is where the strategies on Redis keep who has a coupon.

@@ -13,6 +13,9 @@ func TestFromCSV(t *testing.T) {
 		"\ufeffuser_id\r\nada\r\n": "ada",
 		"place,user_id,coupon_id\n1,bob,tea\n2,ada,tea\n": "bob ada",
 		"\"a, b\"\n\"보람\"\n":                              "a, b 보람",
+		"\ufeff\"user_id\"\n\"ada\"\n":                    "ada",
+		"Place, USER_ID\n1,ada\n":                         "ada",
+		"User_Id\n\nada\n\r\n\nbob\n":                     "ada bob",
 		"":                                                "",
 	} {
 		got, err := FromCSV(strings.NewReader(text))
@@ -31,6 +34,11 @@ func TestFromCSV_Bad(t *testing.T) {
 		"ada\n\"bob\n":                         `extraneous or missing "`,
 		"user_id\n" + strings.Repeat("x", 201): "line 2: user id",
 		"user_id\n\"\"\n":                      `line 2: user id ""`,
+		"user_id;place\nada;1\n":               `line 1: "user_id;place" names user_id among others: columns are separated by commas`,
+		"user_id,place,user_id\nada,1,bob\n":   "line 1: two columns are called user_id",
+		"place,user_id\n1, ada\n":              `line 2: user id " ada": there is white space around it`,
+		"ada\n   \nbob\n":                      `line 2: user id "   ": there is white space around it`,
+		"\xff\xfeu\x00\n":                      `line 1: user id "\xff\xfeu\x00"`,
 	} {
 		if got, err := FromCSV(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v; want %s", text, got, err, want)

@@ -1,0 +1,125 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/firstcome/firstcome/strategy"
+)
+
+const serveOn = "STRATEGYTEST_SERVE_ON"
+
+func TestMain(m *testing.M) {
+	addr := os.Getenv(serveOn)
+	if addr == "" {
+		os.Exit(m.Run())
+	}
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	if err := Serve(context.Background(), careless{strategy.Script{Redis: client}}, NewGate(client), os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// careless has a bug of each kind that people write: it looks first and acts later, and does not look who asks.
+type careless struct{ strategy.Script }
+
+func (c careless) Claim(ctx context.Context, couponID, userID string) (strategy.Answer, error) {
+	left, err := c.Remaining(ctx, couponID)
+	switch {
+	case err != nil:
+		return "", err
+	case left == 0:
+		return "", strategy.ErrExhausted
+	}
+	return strategy.Issued, c.Redis.SAdd(ctx, "coupon:"+couponID+":issued", userID).Err()
+}
+
+// An attack finds what is wrong, and goes on with the next one where it could not be made.
+func TestAttack(t *testing.T) {
+	server := miniredis.RunT(t)
+	connect := func(t T) *redis.Client {
+		client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+		t.Cleanup(func() { client.Close() })
+		return client
+	}
+	s := OnRedis("script", connect, func(T) *exec.Cmd {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), serveOn+"="+server.Addr())
+		return cmd
+	}, func(T) { server.FlushAll() })
+	s.New = func(t T) strategy.Strategy { return careless{strategy.Script{Redis: connect(t)}} }
+	s.Ordered = func(t T, _ int64, _ []string) strategy.Sale {
+		t.Fatalf("nobody came")
+		return strategy.Sale{}
+	}
+	var steps []string
+	own := &attacker{TB: t}
+	all := Attack(own, s, func(name string) { steps = append(steps, name) })
+	if want := []string{"crowd", "order", "redis lost"}; !slices.Equal(steps, want) {
+		t.Errorf("the attacks were %q, want %q", steps, want)
+	}
+	if len(all) != 2 || all[0].Name != "crowd" || all[0].Faults[strategy.Duplicate] == 0 || all[1].Name != "redis lost" || all[1].Faults[strategy.Forgotten] != 2 {
+		t.Errorf("seen: %v", all)
+	}
+	for _, want := range []string{"times duplicate, and the page of script does not say so", "nobody came"} {
+		if !strings.Contains(own.errors(), want) {
+			t.Errorf("the errors are\n%s\nwant among them: %s", own.errors(), want)
+		}
+	}
+	await(t, "the end of all clients and servers", func() bool { return server.CurrentConnectionCount() == 0 })
+	if keys := server.Keys(); len(keys) > 0 {
+		t.Errorf("%q are left", keys)
+	}
+}
+
+// What cannot be seen is an error, and not a strategy without that fault.
+func TestAttack_Incomplete(t *testing.T) {
+	for want, page := range map[string]strategy.Page{
+		"promises the order of arrival, and nobody looks": {Name: "mine"},
+		"says forgotten, and there is no Redis to lose":   {Name: "mine", Fails: []strategy.Fault{strategy.Inversion, strategy.Forgotten}},
+		"says inversion, and nothing shows it":            {Name: "mine", Fails: []strategy.Fault{strategy.Inversion}},
+		"lost is shown, and the page of mine does not":    {Name: "mine"},
+	} {
+		own := &attacker{TB: t}
+		Subject{Page: page, Shown: map[strategy.Fault]func(T) strategy.Sale{strategy.Lost: nil}}.complete(own)
+		if !strings.Contains(own.errors(), want) {
+			t.Errorf("%v: %s, want: %s", page, own.errors(), want)
+		}
+	}
+}
+
+// attacker is a T as a command has one: it keeps the errors.
+type attacker struct {
+	testing.TB
+	mu  sync.Mutex
+	bad []error
+}
+
+func (a *attacker) Errorf(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bad = append(a.bad, fmt.Errorf(format, args...))
+}
+
+func (a *attacker) Fatalf(format string, args ...any) {
+	a.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func (a *attacker) errors() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return fmt.Sprint(errors.Join(a.bad...))
+}

@@ -1,0 +1,106 @@
+package strategy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/strategy"
+	"github.com/firstcome/firstcome/strategy/strategytest"
+)
+
+// Whatever the pool is set to, everybody is answered, and as many have one as there are.
+func TestPostgres_Settings(t *testing.T) {
+	t.Parallel()
+	servers := coupontest.Start(t, coupontest.Postgres)
+	watching := pool(t, servers, "")
+	for name, set := range map[string]func(*pgx.ConnConfig){
+		"read committed":  func(c *pgx.ConnConfig) {},
+		"repeatable read": func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "repeatable read" },
+		"serializable":    func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_isolation"] = "serializable" },
+		"simple protocol": func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol },
+		"no cache":        func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = pgx.QueryExecModeExec },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := pgxpool.ParseConfig(servers.DatabaseURL)
+			check(t, err)
+			set(cfg.ConnConfig)
+			cfg.ConnConfig.RuntimeParams["application_name"], cfg.MaxConns = name, 8
+			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+			check(t, err)
+			t.Cleanup(pool.Close)
+			shop, id := strategy.Postgres{Pool: pool}, strategytest.Subject{}.CouponID(t)
+			check(t, shop.Migrate(t.Context()))
+			check(t, shop.SetLimit(t.Context(), id, 10))
+			people := strategytest.People(40)
+			told := make([]strategy.Told, 2*len(people))
+			ctx := context.WithoutCancel(t.Context())
+			row, err := pool.Begin(ctx) // holds it until somebody waits for it, whose view of it is then an old one
+			check(t, err)
+			_, err = row.Exec(ctx, "UPDATE strategy.coupons SET issued = issued WHERE coupon_id = $1", id)
+			check(t, err)
+			var asking sync.WaitGroup
+			for i := range told { // everybody twice
+				asking.Go(func() {
+					told[i].UserID = people[i/2]
+					told[i].Answer, told[i].Err = shop.Claim(ctx, id, people[i/2])
+				})
+			}
+			strategytest.Eventually(t, func() (waiting bool, err error) {
+				err = watching.QueryRow(ctx, "SELECT true FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock' LIMIT 1", name).Scan(&waiting)
+				return waiting, err
+			})
+			check(t, row.Commit(ctx))
+			asking.Wait()
+			for _, one := range told {
+				if one.Err != nil && !errors.Is(one.Err, strategy.ErrExhausted) && !errors.Is(one.Err, strategy.ErrAlreadyIssued) {
+					t.Errorf("%s is told %v", one.UserID, one.Err)
+				}
+			}
+			issued, err := shop.Issued(t.Context(), id)
+			check(t, err)
+			if faults := strategy.Count(strategy.Sale{Limit: 10, Issued: issued, Told: told}); len(faults) > 0 || len(issued) != 10 {
+				t.Errorf("%d people have one, with %v", len(issued), faults)
+			}
+		})
+	}
+}
+
+// Who may use the schema and make nothing calls Migrate too, as every server does at its start.
+func TestPostgres_MigrateWithoutRights(t *testing.T) {
+	t.Parallel()
+	servers := coupontest.Start(t, coupontest.Postgres)
+	owner := pool(t, servers, "")
+	check(t, strategy.Postgres{Pool: owner}.Migrate(t.Context()))
+	role := "shop_" + strings.ToLower(rand.Text())
+	order := func(ctx context.Context, statements ...string) {
+		for _, s := range statements {
+			_, err := owner.Exec(ctx, strings.ReplaceAll(s, "shop", role))
+			check(t, err)
+		}
+	}
+	order(t.Context(), "CREATE ROLE shop", "GRANT USAGE ON SCHEMA strategy TO shop", "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA strategy TO shop")
+	t.Cleanup(func() { order(context.WithoutCancel(t.Context()), "DROP OWNED BY shop", "DROP ROLE shop") })
+	cfg := owner.Config()
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET ROLE "+role)
+		return err
+	}
+	limited, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	check(t, err)
+	defer limited.Close()
+	shop := strategy.Postgres{Pool: limited}
+	check(t, shop.Migrate(t.Context()))
+	check(t, shop.SetLimit(t.Context(), "tea", 1))
+	if answer, err := shop.Claim(t.Context(), "tea", "ada"); answer != strategy.Issued || err != nil {
+		t.Errorf("ada is told %q, %v", answer, err)
+	}
+}
