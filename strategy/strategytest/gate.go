@@ -18,9 +18,9 @@ type Gate struct {
 
 // Stop is one command at which the client stops.
 type Stop struct {
-	Reached  chan struct{} // closed when the client stands before the command
-	command  string
-	released chan struct{}
+	command           string
+	reached, released chan struct{}
+	release           sync.Once
 }
 
 // NewGate puts a gate, open at first, in front of a client.
@@ -32,7 +32,7 @@ func NewGate(client *redis.Client) *Gate {
 
 // Before stops the client before its next command of that name, such as "sadd", also within a pipeline.
 func (g *Gate) Before(command string) *Stop {
-	s := &Stop{Reached: make(chan struct{}), command: command, released: make(chan struct{})}
+	s := &Stop{command: command, reached: make(chan struct{}), released: make(chan struct{})}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stops = append(g.stops, s)
@@ -40,20 +40,30 @@ func (g *Gate) Before(command string) *Stop {
 }
 
 // Onward lets the client go on from one stop to its next command of a name.
-func (g *Gate) Onward(from *Stop, command string) *Stop {
+func (g *Gate) Onward(t T, from *Stop, command string) *Stop {
+	t.Helper()
 	next := g.Before(command)
 	from.Release()
-	<-next.Reached
+	next.Await(t)
 	return next
 }
 
-// Release lets the client go on. It is called once.
-func (s *Stop) Release() { close(s.released) }
+// Await returns when the client stands before the command.
+func (s *Stop) Await(t T) {
+	t.Helper()
+	await(t, "a client that stands before "+s.command, func() bool { return closed(s.reached) })
+}
 
-func (g *Gate) pass(_ context.Context, cmds []redis.Cmder, next func() error) error {
+// Release lets the client go on.
+func (s *Stop) Release() { s.release.Do(func() { close(s.released) }) }
+
+func (g *Gate) pass(ctx context.Context, cmds []redis.Cmder, next func() error) error {
 	if s := g.take(cmds); s != nil {
-		close(s.Reached)
-		<-s.released
+		close(s.reached)
+		select {
+		case <-s.released:
+		case <-ctx.Done():
+		}
 	}
 	return next()
 }

@@ -38,7 +38,7 @@ func (s onRedis) holderPaused(t T, write string) strategy.Sale {
 	one := s.racer(t)
 	stop := one.Before(write)
 	adaIs := one.claim(t, id, "ada")
-	<-stop.Reached
+	stop.Await(t)
 	bob := Decided(t, shop, id, "bob") // asks until the lease has ended
 	stop.Release()
 	ada := adaIs()
@@ -68,8 +68,8 @@ func (s onRedis) overtakenAtTheLock(t T) strategy.Sale {
 	one := s.racer(t)
 	first := one.Before("set")
 	adaIs := one.claim(t, id, "ada")
-	<-first.Reached
-	second := one.Onward(first, "set")
+	first.Await(t)
+	second := one.Onward(t, first, "set")
 	must(t, client.Del(t.Context(), "lock:coupon:"+id).Err())
 	bob := Decided(t, shop, id, "bob")
 	second.Release()

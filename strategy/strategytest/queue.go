@@ -29,7 +29,8 @@ func (s onRedis) twoWorkers(t T, take string) strategy.Sale {
 		taking := worker.Before(take)
 		adds = append(adds, worker.Before("sadd"))
 		t.Cleanup(Work(t, worker.Strategy, id))
-		<-taking.Reached
+		t.Cleanup(adds[len(adds)-1].Release)
+		taking.Await(t)
 		takes = append(takes, taking)
 	}
 	s.queueUp(t, shop, id, "ada", "bob")
@@ -37,7 +38,7 @@ func (s onRedis) twoWorkers(t T, take string) strategy.Sale {
 		takes[i].Release()
 	}
 	for i := range adds {
-		<-adds[i].Reached
+		adds[i].Await(t)
 	}
 	for i := range adds {
 		adds[i].Release()

@@ -40,11 +40,11 @@ func (s onRedis) raceForTheLast(t T, id string) (ada, bob strategy.Told) {
 	one, other := s.racer(t), s.racer(t)
 	a, b := one.Before("sadd"), other.Before("sadd")
 	adaIs := one.claim(t, id, "ada")
-	<-a.Reached
+	a.Await(t)
 	bobIs := other.claim(t, id, "bob")
-	<-b.Reached // both have counted none
-	a, b = one.Onward(a, "scard"), other.Onward(b, "scard")
-	a, b = one.Onward(a, "srem"), other.Onward(b, "srem") // both have counted two
+	b.Await(t) // both have counted none
+	a, b = one.Onward(t, a, "scard"), other.Onward(t, b, "scard")
+	a, b = one.Onward(t, a, "srem"), other.Onward(t, b, "srem") // both have counted two
 	a.Release()
 	b.Release()
 	return adaIs(), bobIs()
@@ -56,14 +56,14 @@ func (s onRedis) toldAndTakenBack(t T) strategy.Sale {
 	one, other := s.racer(t), s.racer(t)
 	a, b := one.Before("sadd"), other.Before("sadd")
 	adaIs, bobIs := one.claim(t, id, "ada"), other.claim(t, id, "bob")
-	<-a.Reached
-	<-b.Reached
-	a = one.Onward(a, "scard") // ada is in the set
+	a.Await(t)
+	b.Await(t)
+	a = one.Onward(t, a, "scard") // ada is in the set
 	again := Decided(t, shop, id, "ada")
 	if !errors.Is(again.Err, strategy.ErrAlreadyIssued) {
 		t.Errorf("ada's second request is told %v", again.Err)
 	}
-	b = other.Onward(b, "srem")
+	b = other.Onward(t, b, "srem")
 	a.Release()
 	ada := adaIs()
 	b.Release()

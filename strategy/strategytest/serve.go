@@ -56,7 +56,7 @@ func (s *serving) take(ctx context.Context, line string) error {
 		s.say(number, "set")
 		s.busy.Go(func() {
 			select {
-			case <-stop.Reached:
+			case <-stop.reached:
 				s.say(number, "reached")
 			case <-ctx.Done():
 			}

@@ -170,11 +170,16 @@ func (s *Server) Before(t T, command string) (reached, release func()) {
 	}
 	hear := func() {
 		t.Helper()
-		select {
-		case <-heard:
-		case <-s.away:
-			t.Fatalf("the server ended before it stood before %s", command)
-		}
+		await(t, "a server that stands before "+command, func() bool {
+			select {
+			case <-heard:
+				return true
+			case <-s.away:
+				t.Fatalf("the server ended before it stood before %s", command)
+			default:
+			}
+			return false
+		})
 	}
 	hear() // set
 	return hear, func() { fmt.Fprintln(s.in, number, "release") }

@@ -118,7 +118,7 @@ func TestRecheck_AnswersLost(t *testing.T) {
 		one, lose := p.lossy(t)
 		stop := one.Before("sadd")
 		told = append(told, one.claim(t, user))
-		<-stop.Reached // and has counted none
+		stop.Await(t) // and has counted none
 		lose("sadd")
 		stops = append(stops, stop)
 	}
@@ -139,7 +139,7 @@ func TestRecheck_LimitFalls(t *testing.T) {
 	one := p.racer(t)
 	stop := one.Before("sadd")
 	bob := one.claim(t, "bob")
-	<-stop.Reached
+	stop.Await(t)
 	check(t, shop.SetLimit(t.Context(), p.id, 1))
 	stop.Release()
 	if sale := p.sold(t, shop, 1, []strategy.Told{bob()}); strategy.Count(sale)[strategy.OverIssue] != 1 {

@@ -21,7 +21,7 @@ func TestQueue_WorkerEnds(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	worked := make(chan error)
 	go func() { worked <- shop.Work(ctx, id) }()
-	<-stop.Reached
+	stop.Await(t)
 	end()
 	stop.Release()
 	if err := <-worked; !errors.Is(err, context.Canceled) {

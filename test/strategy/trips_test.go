@@ -53,8 +53,8 @@ func (c *counted) claim(t *testing.T, couponID, userID string) int64 {
 	ctx, end := context.WithCancel(t.Context())
 	worked := make(chan error, 1)
 	go func() { worked <- queue.Work(ctx, couponID) }()
-	<-first.Reached
-	next := c.Onward(first, take)
+	first.Await(t)
+	next := c.Onward(t, first, take)
 	trips := c.Count() - before - 1 // the worker's first is to look what another one left
 	end()
 	next.Release()

@@ -15,12 +15,12 @@ func TestQueue_WorkerPaused(t *testing.T) {
 	slow := p.racer(t)
 	stop, taking := slow.Before("sadd"), slow.Before("blmove")
 	p.works(t, slow.Strategy)
-	<-taking.Reached
+	taking.Await(t)
 	taking.Release()
-	<-stop.Reached // to write down ada
+	stop.Await(t) // to write down ada
 	p.works(t, shop)
 	eve := strategytest.Result(t, shop, p.id, "eve")
-	taking = slow.Onward(stop, "blmove")
+	taking = slow.Onward(t, stop, "blmove")
 	taking.Release()
 	told := []strategy.Told{eve, strategytest.Result(t, shop, p.id, "ada"), strategytest.Result(t, shop, p.id, "bob")}
 	sale := p.sold(t, shop, 2, told, "ada", "bob", "eve")
@@ -37,7 +37,7 @@ func TestQueue_TakenByNobody(t *testing.T) {
 	next := p.racer(t)
 	stop := next.Before("blmove")
 	p.works(t, next.Strategy)
-	<-stop.Reached
+	stop.Await(t)
 	for _, user := range []string{"ada", "bob"} {
 		_, err := shop.Claim(t.Context(), p.id, user)
 		check(t, err)
@@ -87,7 +87,7 @@ func TestQueuePlain_AsksAgain(t *testing.T) {
 	stop := worker.Before("sadd")
 	_, err := shop.Claim(t.Context(), p.id, "bob")
 	check(t, err)
-	<-stop.Reached
+	stop.Await(t)
 	if answer, err := shop.Result(t.Context(), p.id, "bob"); !errors.Is(err, strategy.ErrNoClaim) {
 		t.Errorf("while the worker holds his claim bob is told %q, %v", answer, err)
 	}
