@@ -26,7 +26,10 @@ func TestRun_SomebodySlipsIn(t *testing.T) {
 	i := &issuer{t: t, client: client, journal: publisher(t, client, event.TopicGrants), slow: "eve"}
 	ctx, end := context.WithCancel(t.Context())
 	issuing := make(chan error, 1)
-	go func() { issuing <- i.run(ctx) }()
+	go func() {
+		defer end() // nobody waits for an issuer that is gone
+		issuing <- i.run(ctx)
+	}()
 
 	requests := publisher(t, client, event.TopicRequests)
 	var eve sync.Once
@@ -40,7 +43,7 @@ func TestRun_SomebodySlipsIn(t *testing.T) {
 			}
 		},
 	}
-	if err := h.Run(t.Context()); !errors.Is(err, ErrNotClosed) || !strings.Contains(err.Error(), `such as "eve"`) {
+	if err := h.Run(ctx); !errors.Is(err, ErrNotClosed) || !strings.Contains(err.Error(), `such as "eve"`) {
 		t.Errorf("told %v", err)
 	}
 	end()
@@ -79,12 +82,22 @@ func (i *issuer) run(ctx context.Context) error {
 		}
 		for _, r := range got.Records {
 			if i.take(ctx, r) {
-				err = errors.Join(err, i.client.Commit(ctx, broker.Commit{
-					Group: i.client.Config().Group(issuerGroup), Generation: -1, Topic: topic, Offset: broker.Offset{Offset: r.Offset + 1},
-				}))
+				err = errors.Join(err, i.commit(ctx, r.Offset+1))
 			}
 		}
 		if next = got.Next; err != nil {
+			return err
+		}
+	}
+}
+
+// commit waits for the group's coordinator, which a broker that has just started makes first.
+func (i *issuer) commit(ctx context.Context, next int64) (err error) {
+	for {
+		err = i.client.Commit(ctx, broker.Commit{
+			Group: i.client.Config().Group(issuerGroup), Generation: -1, Topic: i.client.Config().Topic(event.TopicRequests), Offset: broker.Offset{Offset: next},
+		})
+		if !broker.Retriable(err) || ctx.Err() != nil {
 			return err
 		}
 	}
