@@ -67,6 +67,15 @@ func TestUsage(t *testing.T) {
 		{"topics", exitUsage, "topics needs create"},
 		{"topics create --partitions 5000", exitUsage, "--partitions must be from 1 to 4096"},
 		{"local --partitions 0", exitUsage, "--partitions must be from 1 to 4096"},
+		{"compare --people 0", exitUsage, "--people must be from 1 to 10000000"},
+		{"compare --limit 0", exitUsage, "--limit must be from 1 to 100000000"},
+		{"compare --servers 0", exitUsage, "--servers must be from 1 to 64"},
+		{"compare --concurrency 0", exitUsage, "--concurrency must be from 1 to 20000"},
+		{"compare --strategy script,luck", exitUsage, `--strategy "luck" is none of script, recheck, queue, queue-plain, lock, lock-plain, postgres, log`},
+		{"compare --strategy=", exitUsage, "--strategy names none of script"},
+		{"compare --postgres host=db", exitUsage, "--postgres must be a URL"},
+		{"compare --html " + filepath.Join(dir, "none", "x.html"), exitFailure, "no such file or directory"},
+		{"compare script", exitUsage, `unknown command "script"`},
 		{"audit --kafak x", exitUsage, "unknown flag: --kafak"},
 		{"audit --answers " + filepath.Join(dir, "none"), exitFailure, "no such file"},
 		{"dead-letters", exitUsage, "dead-letters needs one of list, replay"},
@@ -92,7 +101,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelp_HasExamples(t *testing.T) {
-	for _, command := range []string{"", "local", "demo", "topics create", "coupon put", "coupon get", "coupon list", "coupon close", "claim", "load", "audit", "dead-letters list", "dead-letters replay"} {
+	for _, command := range []string{"", "local", "demo", "topics create", "coupon put", "coupon get", "coupon list", "coupon close", "claim", "load", "audit", "compare", "dead-letters list", "dead-letters replay"} {
 		if got := run(t, nil, append(strings.Fields(command), "--help")...); !strings.Contains(got.out, "Examples:\n  firstcome ") {
 			t.Errorf("firstcome %s --help has no example", command)
 		}

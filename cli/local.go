@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 
 func (a *app) local() *cobra.Command {
 	var cfg local.Config
-	var demo bool
+	var demo, ends bool
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run all of Firstcome in this process, on embedded servers or on given ones",
@@ -38,9 +39,19 @@ READ_TOKENS are required. Given servers take their TLS, passwords and prefixes f
 	}
 	localFlags(cmd, &cfg, "127.0.0.1:8080", "127.0.0.1:8082", "127.0.0.1:9080")
 	cmd.Flags().BoolVar(&demo, "demo", false, "once it is up, let 2,000 people ask for 100 coupons")
+	cmd.Flags().BoolVar(&ends, "until-input-ends", false, "end with the process at the other end of the standard input")
+	_ = cmd.Flags().MarkHidden("until-input-ends")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg.DataDir = a.dataDir
-		return a.runLocal(cmd.Context(), cfg, demo)
+		ctx, end := context.WithCancel(cmd.Context())
+		defer end()
+		if ends {
+			go func() {
+				defer end()
+				_, _ = io.Copy(io.Discard, os.Stdin)
+			}()
+		}
+		return a.runLocal(ctx, cfg, demo)
 	}
 	return cmd
 }

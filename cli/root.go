@@ -92,7 +92,7 @@ Exit codes: 0 done; 1 failed, refused, or a difference was found; 2 asked wrongl
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&a.dataDir, "data-dir", "./.firstcome", "data folder of local mode, whose endpoints.env names the servers")
-	root.AddCommand(a.local(), a.demo(), a.topics(), a.coupon(), a.claim(), a.load(), a.audit(), a.archive(), a.deadLetters(), a.tail(), a.replayGroup(), a.importPeople())
+	root.AddCommand(a.local(), a.demo(), a.topics(), a.coupon(), a.claim(), a.load(), a.audit(), a.archive(), a.deadLetters(), a.tail(), a.replayGroup(), a.importPeople(), a.compare())
 	return root
 }
 
@@ -119,13 +119,18 @@ var endpointFlagsByName = map[string]struct{ flag, usage string }{
 	endpoint.DatabaseURL:  {"postgres", "URL of the ledger's database"},
 }
 
-// bar shows on a terminal how much of what is done, and is not seen elsewhere. A terminal that is gone is nobody's loss, so
-// its errors say nothing.
+// bar shows on a terminal how much of what is done, and is not seen elsewhere; without a unit, only that something is being
+// done. A terminal that is gone is nobody's loss, so its errors say nothing.
 func (a *app) bar(most int64, what, unit string) *progressbar.ProgressBar {
 	f, ok := a.Err.(*os.File)
-	return progressbar.NewOptions64(most, progressbar.OptionSetWriter(a.Err), progressbar.OptionSetVisibility(ok && term.IsTerminal(int(f.Fd()))),
-		progressbar.OptionSetDescription(what), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	options := []progressbar.Option{
+		progressbar.OptionSetWriter(a.Err), progressbar.OptionSetVisibility(ok && term.IsTerminal(int(f.Fd()))), progressbar.OptionSetDescription(what),
+		progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
+	}
+	if unit != "" {
+		options = append(options, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit))
+	}
+	return progressbar.NewOptions64(most, options...)
 }
 
 // find looks the needed servers up.

@@ -49,7 +49,7 @@ var rules = []rule{
 	service("ledger"), adapter("ledger", pgx, "github.com/jackc/tern", "github.com/pressly/goose"), command("ledger"),
 	{"services/ledger/posting", []string{project + "pkg/event", project + "pkg/consumer"}, kit},
 	{"services/ledger/posting/postingtest", []string{project + "pkg/event", project + "internal/fcfs", services + "ledger/posting"}, kit},
-	{"cli", []string{project, "github.com/spf13/", "github.com/schollz/progressbar", "github.com/prometheus/client_golang", kafkaGo, goRedis, pgx, "golang.org/x/"}, kit},
+	{"cli", []string{project, "github.com/spf13/", "github.com/schollz/progressbar", "github.com/go-analyze/charts", "github.com/prometheus/client_golang", kafkaGo, goRedis, pgx, "golang.org/x/"}, kit},
 	{"strategy", []string{goRedis, pgx, "github.com/go-redsync/redsync"}, []string{"github.com/alicebob/miniredis"}},
 	{"test", []string{""}, []string{""}},
 	{"tools", nil, nil},

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -121,6 +122,19 @@ func (f *folder) again(addr, lastName string) (string, bool) {
 }
 
 func (f *folder) close() error { return errors.Join(f.retire(), f.lock.Close()) }
+
+// Idle returns when no process has a data folder any more.
+func Idle(ctx context.Context, dir string) error {
+	for {
+		f, err := lock(filepath.Join(dir, lockFile))
+		if err == nil {
+			return f.Close()
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the data folder %s is still in use: %w", dir, err)
+		}
+	}
+}
 
 // Remove removes a data folder that no process has, and the data of its Postgres, wherever they are.
 func Remove(dir string) error {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"net"
 	"os"
 	"strings"
@@ -101,4 +102,26 @@ func listenOn(t *testing.T, f *folder, addr, last string) string {
 	}
 	defer ln.Close()
 	return ln.Addr().(*net.TCPAddr).String()
+}
+
+// Whoever waits for a folder is told when it is free, and that it is not.
+func TestIdle(t *testing.T) {
+	dir := t.TempDir()
+	f, err := open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Idle(ctx, dir); err == nil || !strings.Contains(err.Error(), "still in use") {
+		t.Errorf("while it is in use: %v", err)
+	}
+	freed := make(chan error)
+	go func() { freed <- Idle(t.Context(), dir) }()
+	if err := f.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-freed; err != nil {
+		t.Error(err)
+	}
 }

@@ -38,7 +38,7 @@ type Local struct {
 	Endpoints map[string]string
 
 	folder   *folder
-	servers  *servers
+	servers  *Servers
 	services *errgroup.Group
 	stop     context.CancelFunc
 	ended    context.Context // ends with the first service that ends
@@ -71,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (_ *Local, err error) {
 	if l.servers, err = startServers(ctx, cfg, l.folder); err != nil {
 		return nil, err
 	}
-	l.closers = append(l.closers, l.servers.close)
+	l.closers = append(l.closers, l.servers.Close)
 	if err := l.servers.ensureTopics(ctx, cfg); err != nil {
 		return nil, err
 	}

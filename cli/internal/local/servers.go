@@ -14,26 +14,41 @@ import (
 	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
 )
 
-// servers are Kafka, Redis and Postgres: embedded, or given by their addresses.
-type servers struct {
-	kafka    broker.Config
-	redis    env.Redis
-	database string
+// Servers are Kafka, Redis and Postgres: embedded, or given by their addresses.
+type Servers struct {
+	Kafka    broker.Config
+	Redis    env.Redis
+	Database string // URL
+
 	prefixes map[string]string
 	exited   <-chan struct{} // closed when the embedded Postgres has ended; nil: there is none
 	closers  []func() error
 }
 
-func startServers(ctx context.Context, cfg Config, f *folder) (_ *servers, err error) {
-	s := &servers{}
+// StartServers starts what Start runs its services on, and no service. All of it ends with Close; the data stay.
+func StartServers(ctx context.Context, cfg Config) (*Servers, error) {
+	f, err := open(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startServers(ctx, cfg, f)
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	s.closers = append([]func() error{f.close}, s.closers...)
+	return s, nil
+}
+
+func startServers(ctx context.Context, cfg Config, f *folder) (_ *Servers, err error) {
+	s := &Servers{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, s.Close())
 		}
 	}()
 	brokers, redis := cfg.Kafka, cfg.Redis
-	s.database = cfg.Postgres
-	if s.database == "" {
+	s.Database = cfg.Postgres
+	if s.Database == "" {
 		if err := s.startPostgres(ctx, cfg, f); err != nil {
 			return nil, err
 		}
@@ -52,16 +67,16 @@ func startServers(ctx context.Context, cfg Config, f *folder) (_ *servers, err e
 }
 
 // settings takes TLS, passwords and prefixes of given servers from the environment, as the services do.
-func (s *servers) settings(cfg Config, brokers, redis string) (err error) {
+func (s *Servers) settings(cfg Config, brokers, redis string) (err error) {
 	s.prefixes = map[string]string{endpoint.TopicPrefix: cfg.Getenv(endpoint.TopicPrefix), endpoint.RedisPrefix: cfg.Getenv(endpoint.RedisPrefix)}
 	found := map[string]string{
 		endpoint.KafkaBrokers: brokers, endpoint.RedisAddr: redis,
 		endpoint.TopicPrefix: s.prefixes[endpoint.TopicPrefix], endpoint.RedisPrefix: s.prefixes[endpoint.RedisPrefix],
 	}
-	if s.kafka, err = endpoint.Kafka(found, given(cfg.Getenv, cfg.Kafka)); err != nil {
+	if s.Kafka, err = endpoint.Kafka(found, given(cfg.Getenv, cfg.Kafka)); err != nil {
 		return err
 	}
-	s.redis, err = endpoint.Redis(found, given(cfg.Getenv, cfg.Redis))
+	s.Redis, err = endpoint.Redis(found, given(cfg.Getenv, cfg.Redis))
 	return err
 }
 
@@ -73,7 +88,7 @@ func given(getenv func(string) string, flag string) func(string) string {
 	return func(string) string { return "" }
 }
 
-func (s *servers) startPostgres(ctx context.Context, cfg Config, f *folder) error {
+func (s *Servers) startPostgres(ctx context.Context, cfg Config, f *folder) error {
 	if _, err := os.Stat(f.path(postgresDir)); err != nil {
 		cfg.Say("setting up Postgres (fetched once, where it is not on this machine)")
 	}
@@ -81,11 +96,11 @@ func (s *servers) startPostgres(ctx context.Context, cfg Config, f *folder) erro
 	if err != nil {
 		return err
 	}
-	s.database, s.exited, s.closers = p.URL(), p.Exited(), append(s.closers, p.Close)
+	s.Database, s.exited, s.closers = p.URL(), p.Exited(), append(s.closers, p.Close)
 	return nil
 }
 
-func (s *servers) startKafka(f *folder) (string, error) {
+func (s *Servers) startKafka(f *folder) (string, error) {
 	addr, err := f.free("127.0.0.1:0", endpoint.KafkaBrokers)
 	if err != nil {
 		return "", err
@@ -98,7 +113,7 @@ func (s *servers) startKafka(f *folder) (string, error) {
 	return strings.Join(k.Brokers(), ","), nil
 }
 
-func (s *servers) startRedis(f *folder) (string, error) {
+func (s *Servers) startRedis(f *folder) (string, error) {
 	addr, err := f.free("127.0.0.1:0", endpoint.RedisAddr)
 	if err != nil {
 		return "", err
@@ -112,8 +127,8 @@ func (s *servers) startRedis(f *folder) (string, error) {
 }
 
 // ensureTopics makes the topics; existing ones of other settings are an operator's, and stay.
-func (s *servers) ensureTopics(ctx context.Context, cfg Config) error {
-	client, err := broker.New(s.kafka)
+func (s *Servers) ensureTopics(ctx context.Context, cfg Config) error {
+	client, err := broker.New(s.Kafka)
 	if err != nil {
 		return err
 	}
@@ -122,9 +137,9 @@ func (s *servers) ensureTopics(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	specs := topic.Specs(s.kafka, cfg.Partitions, replication)
+	specs := topic.Specs(s.Kafka, cfg.Partitions, replication)
 	if have, err := client.Partitions(ctx, specs[0].Name); err == nil {
-		specs = topic.Specs(s.kafka, have, replication)
+		specs = topic.Specs(s.Kafka, have, replication)
 	}
 	outcomes, err := topic.Ensure(ctx, client, specs)
 	if err != nil {
@@ -138,14 +153,15 @@ func (s *servers) ensureTopics(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-func (s *servers) endpoints() map[string]string {
+func (s *Servers) endpoints() map[string]string {
 	return map[string]string{
-		endpoint.KafkaBrokers: strings.Join(s.kafka.Brokers, ","), endpoint.RedisAddr: strings.Join(s.redis.Addr, ","), endpoint.DatabaseURL: s.database,
+		endpoint.KafkaBrokers: strings.Join(s.Kafka.Brokers, ","), endpoint.RedisAddr: strings.Join(s.Redis.Addr, ","), endpoint.DatabaseURL: s.Database,
 		endpoint.TopicPrefix: s.prefixes[endpoint.TopicPrefix], endpoint.RedisPrefix: s.prefixes[endpoint.RedisPrefix],
 	}
 }
 
-func (s *servers) close() error {
+// Close ends those that are embedded.
+func (s *Servers) Close() error {
 	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		errs = append(errs, s.closers[i]())

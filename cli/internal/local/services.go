@@ -56,18 +56,18 @@ func newServices(cfg Config, l *Local, d doors, reg *prometheus.Registry) (map[s
 		return nil, fmt.Errorf("keeping the claim-id key: %w", err)
 	}
 	s := l.servers
-	i, err := issuer.New(issuer.Config{Config: s.kafka, Redis: s.redis}, cfg.Log.With("service", "issuer"), reg)
+	i, err := issuer.New(issuer.Config{Config: s.Kafka, Redis: s.Redis}, cfg.Log.With("service", "issuer"), reg)
 	if err != nil {
 		return nil, err
 	}
 	led, err := ledger.New(ledger.Config{
-		Config: s.kafka, DatabaseURL: s.database, Listener: d.ledger, ReadTokens: t.read, AllowAnonymous: t.read.Empty(),
+		Config: s.Kafka, DatabaseURL: s.Database, Listener: d.ledger, ReadTokens: t.read, AllowAnonymous: t.read.Empty(),
 	}, cfg.Log.With("service", "ledger"), reg)
 	if err != nil {
 		return nil, err
 	}
 	g, err := gateway.New(gateway.Config{
-		Config: s.kafka, Redis: s.redis, Listener: d.gateway, ClaimIDKeys: keys,
+		Config: s.Kafka, Redis: s.Redis, Listener: d.gateway, ClaimIDKeys: keys,
 		AdminTokens: t.admin, ClaimTokens: t.claim, AllowAnonymous: d.gateway.loopback(),
 		LedgerURL: d.ledger.url(), LedgerToken: firstSecret(cfg.Getenv("READ_TOKENS")),
 	}, cfg.Log.With("service", "gateway"), reg)
