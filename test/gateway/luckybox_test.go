@@ -91,7 +91,12 @@ func (w *world) threeClicks(day string) (first told, others [2]told) {
 	var all sync.WaitGroup
 	click := func(n int) {
 		begun := make(chan struct{})
-		all.Go(func() { close(begun); clicks[n] = w.ask(clickOf(n + 1)) })
+		all.Go(func() {
+			at := time.Now() // before the next one may begin
+			close(begun)
+			clicks[n] = w.ask(clickOf(n + 1))
+			clicks[n].at = at
+		})
 		<-begun
 	}
 	redis := w.servers.Redis(w.t)
