@@ -8,3 +8,6 @@ func (r *Running) Crash() {
 
 // PID is the number of the process.
 func (r *Running) PID() int { return r.cmd.Process.Pid }
+
+// Said is what the process said, and those before it.
+func (r *Running) Said() string { return r.out.String() }

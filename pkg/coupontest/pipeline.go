@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -80,10 +81,23 @@ func (r *Running) Restart(t testing.TB) {
 	}
 	err := os.Remove(r.endpoints()) // which says that it is ready
 	if err == nil {
-		err = r.start(at[0], at[1], at[2])
+		err = r.startAt(at[0], at[1], at[2])
 	}
 	if err != nil {
 		t.Fatalf("coupontest: restart: %v", err)
+	}
+}
+
+// startAt tries for a while: a port may for a moment be that of a client, which asks for whoever was there.
+func (r *Running) startAt(gateway, ledger, gatewayAdmin string) error {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for began := time.Now(); ; <-again.C {
+		said := len(r.out.String())
+		err := r.start(gateway, ledger, gatewayAdmin)
+		if err == nil || !strings.Contains(r.out.String()[said:], syscall.EADDRINUSE.Error()) || time.Since(began) > stepTimeout {
+			return err
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package coupontest_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	osexec "os/exec"
@@ -120,6 +121,29 @@ func TestPipeline_Restart(t *testing.T) {
 	if outcomes := p.Claim(t, "spring", "u2"); !slices.Equal(outcomes, []string{"sold_out"}) {
 		t.Errorf("outcomes %q", outcomes)
 	}
+}
+
+// A port that is a client's for a moment is waited for.
+func TestPipeline_RestartAtATakenPort(t *testing.T) {
+	built(t)
+	p := coupontest.Pipeline(t)
+	p.Kill()
+	taken, err := net.Listen("tcp", strings.TrimPrefix(p.GatewayURL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer taken.Close()
+		for look := time.NewTicker(5 * time.Millisecond); !strings.Contains(p.Said(), "address already in use"); {
+			select {
+			case <-look.C:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	p.Restart(t)
+	awaitSaid(t, p.GatewayAdminURL+"/readyz", "")
 }
 
 // What is asked in the log is decided by the time that the grants are read, and two coupons' don't mix.
