@@ -12,7 +12,7 @@ import (
 func TestQueue_WorkerPaused(t *testing.T) {
 	t.Parallel()
 	p, shop := openQueue(t, "queue", 2, "ada", "bob", "eve", "ada")
-	slow := p.racer(t)
+	slow := p.racer()
 	stop, taking := slow.Before("sadd"), slow.Before("blmove")
 	p.works(t, slow.Strategy)
 	taking.Await(t)
@@ -34,7 +34,7 @@ func TestQueue_WorkerPaused(t *testing.T) {
 func TestQueue_TakenByNobody(t *testing.T) {
 	t.Parallel()
 	p, shop := openQueue(t, "queue", 1)
-	next := p.racer(t)
+	next := p.racer()
 	stop := next.Before("blmove")
 	p.works(t, next.Strategy)
 	stop.Await(t)
@@ -78,7 +78,7 @@ func TestQueue_WorkBeforeTheCoupon(t *testing.T) {
 func TestQueuePlain_AsksAgain(t *testing.T) {
 	t.Parallel()
 	p, shop := openQueue(t, "queue-plain", 1, "ada")
-	worker := p.racer(t)
+	worker := p.racer()
 	p.works(t, worker.Strategy)
 	if bob := strategytest.Decided(t, shop, p.id, "bob"); !errors.Is(bob.Err, strategy.ErrExhausted) {
 		t.Errorf("bob is told %v", bob.Err)
