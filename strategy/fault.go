@@ -29,7 +29,7 @@ func Pages() []Page {
 		{"script", []Fault{Forgotten}},
 		{"recheck", []Fault{OverIssue, UnderIssue, Inversion, Untrue, Forgotten}},
 		{"queue", []Fault{Forgotten}},
-		{"queue-plain", []Fault{OverIssue, Lost, Forgotten}},
+		{"queue-plain", []Fault{OverIssue, Inversion, Lost, Forgotten}},
 		{"lock", []Fault{Inversion, Forgotten}},
 		{"lock-plain", []Fault{OverIssue, UnderIssue, Inversion, Forgotten}},
 		{"postgres", []Fault{Inversion}},

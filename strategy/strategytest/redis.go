@@ -37,6 +37,8 @@ func OnRedis(name string, connect func(t T) *redis.Client, command func(t T) *ex
 	}
 	s.Ordered = s.ordered
 	switch name {
+	case "script":
+		s.script()
 	case "recheck":
 		s.recheck()
 	case "queue":

@@ -71,10 +71,10 @@ func TestAttack(t *testing.T) {
 	var steps []string
 	own := &attacker{TB: t}
 	all := Attack(own, s, func(name string) { steps = append(steps, name) })
-	if want := []string{"crowd", "order", "redis lost"}; !slices.Equal(steps, want) {
+	if want := []string{"crowd", "order", "redis lost", "script unknown"}; !slices.Equal(steps, want) {
 		t.Errorf("the attacks were %q, want %q", steps, want)
 	}
-	if len(all) != 2 || all[0].Name != "crowd" || all[0].Faults[strategy.Duplicate] == 0 || all[1].Name != "redis lost" || all[1].Faults[strategy.Forgotten] != 2 {
+	if len(all) != 3 || all[0].Name != "crowd" || all[0].Faults[strategy.Duplicate] == 0 || all[1].Name != "redis lost" || all[1].Faults[strategy.Forgotten] != 2 {
 		t.Errorf("seen: %v", all)
 	}
 	for _, want := range []string{"times duplicate, and the page of script does not say so", "nobody came"} {
