@@ -104,6 +104,57 @@ func TestPostgres_SetLimitWaits(t *testing.T) {
 	}
 }
 
+// Two others have changed what is read, in no order that could be one after the other. SERIALIZABLE refuses then even who only
+// reads, and lets them the next time.
+func TestPostgres_ReadsRefused(t *testing.T) {
+	t.Parallel()
+	servers := coupontest.Start(t, coupontest.Postgres)
+	others := pool(t, servers, "")
+	check(t, strategy.Postgres{Pool: others}.Migrate(t.Context()))
+	for _, c := range []struct {
+		call, table, change string
+		read                func(shop strategy.Postgres, id string) error
+	}{
+		{"Remaining", "strategy.coupons", "UPDATE strategy.coupons SET stock = 2 WHERE coupon_id = $1", func(shop strategy.Postgres, id string) error {
+			_, err := shop.Remaining(t.Context(), id)
+			return err
+		}},
+		{"Issued", "strategy.issued", "INSERT INTO strategy.issued VALUES ($1, 'ada', 1)", func(shop strategy.Postgres, id string) error {
+			_, err := shop.Issued(t.Context(), id)
+			return err
+		}},
+	} {
+		t.Run(c.call, func(t *testing.T) {
+			cfg := others.Config()
+			cfg.ConnConfig.RuntimeParams["application_name"] = c.call
+			cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+			cfg.MaxConns = 1
+			pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+			check(t, err)
+			t.Cleanup(pool.Close)
+			shop, id, other := strategy.Postgres{Pool: pool}, strategytest.Subject{}.CouponID(t), strategytest.Subject{}.CouponID(t)
+			check(t, shop.SetLimit(t.Context(), id, 1))
+			check(t, shop.SetLimit(t.Context(), other, 1))
+			check(t, c.read(shop, id)) // whose statement is prepared from here on
+
+			first, err := others.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.Serializable})
+			check(t, err)
+			var stock int64
+			check(t, first.QueryRow(t.Context(), "SELECT stock FROM strategy.coupons WHERE coupon_id = $1", other).Scan(&stock))
+			check(t, shop.SetLimit(t.Context(), other, 2)) // behind what was read
+			_, err = first.Exec(t.Context(), "LOCK TABLE "+c.table)
+			check(t, err)
+			_, err = first.Exec(t.Context(), c.change, id)
+			check(t, err)
+			read := make(chan error, 1)
+			go func() { read <- c.read(shop, id) }()
+			waits(t, others, c.call) // and sees what was before
+			check(t, first.Commit(t.Context()))
+			check(t, <-read)
+		})
+	}
+}
+
 // waits returns when somebody of that application waits for another's lock.
 func waits(t *testing.T, watching *pgxpool.Pool, application string) {
 	t.Helper()

@@ -133,6 +133,20 @@ func TestQueue_LimitCameMeanwhile(t *testing.T) {
 	}
 }
 
+// The limit is away when the worker decides. Bob's claim waits until it is there again.
+func TestQueue_LimitAway(t *testing.T) {
+	t.Parallel()
+	p, shop := openQueue(t, "queue", 1, "bob")
+	check(t, p.connect().Del(t.Context(), p.key("limit")).Err())
+	worker, stop := p.holding(t)
+	goesOn(t, worker, stop)
+	check(t, shop.SetLimit(t.Context(), p.id, 1))
+	p.works(t, shop)
+	if bob := strategytest.Result(t, shop, p.id, "bob"); bob.Answer != strategy.Issued {
+		t.Errorf("bob is told %q, %v", bob.Answer, bob.Err)
+	}
+}
+
 // The time of a worker ends in the moment in which Redis gives it ada's claim, and its successor has looked for such already.
 // That one finds ada beside the next whom it takes, and before them.
 func TestQueue_TakenByNobody(t *testing.T) {
