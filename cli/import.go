@@ -18,6 +18,7 @@ import (
 func (a *app) importPeople() *cobra.Command {
 	var limit int64
 	var file, server, opens, closes string
+	var spaces bool
 	cmd := &cobra.Command{
 		Use:   "import ID --limit N (--from-redis ADDR | --csv FILE)",
 		Short: "Take over a coupon that was given out in another way, with everybody who has one",
@@ -28,8 +29,10 @@ It reads the set coupon:<ID>:issued of the strategies in docs/strategies.md from
 the only one. Then it defines the coupon without opening times and with room for all of them, claims for each, waits until
 all are granted, and defines it as wanted. The limit counts everybody: 100 with 30 people taken over leaves 70.
 
-The door must be closed: whatever gave the coupon out is stopped, and nobody claims at the gateway yet, where the coupon is
-unknown until then. If somebody does, import says who. It may be run again at any time: who has one is passed over.
+The door must be closed: whatever gave the coupon out is stopped, nobody waits in its queue any more, and nobody claims at the
+gateway yet, where the coupon is unknown until then. If somebody does, import says who. It may be run again at any time: who has
+one is passed over. Until then the coupon is open to all who ask the gateway, without times and with room for the whole list:
+keep the door closed until import has ended with 0. Of two at once, only what the last to end says counts.
 
 The people of a CSV get their sequences in its order, those of Redis in that of their ids: a set has none.`,
 		Example: `  firstcome import tea --limit 100 --from-redis localhost:6379
@@ -39,6 +42,7 @@ The people of a CSV get their sequences in its order, those of Redis in that of 
 	cmd.Flags().Int64Var(&limit, "limit", 0, "how many are given out, those included who have one")
 	cmd.Flags().StringVar(&server, "from-redis", "", "the Redis of the other way: host:port, or a redis:// URL with user, password and database")
 	cmd.Flags().StringVar(&file, "csv", "", "file of who has one")
+	cmd.Flags().BoolVar(&spaces, "spaces-belong", false, "white space around an id of the CSV is part of it (without, it is an error)")
 	cmd.Flags().StringVar(&opens, "opens-at", "", "RFC 3339, or a duration from now, for everybody else")
 	cmd.Flags().StringVar(&closes, "closes-at", "", "RFC 3339, or a duration from now, for everybody else")
 	a.endpointFlags(cmd, endpoint.KafkaBrokers)
@@ -53,7 +57,7 @@ The people of a CSV get their sequences in its order, those of Redis in that of 
 		if (server == "") == (file == "") {
 			return usagef("import needs one of --from-redis and --csv")
 		}
-		all, err := people(cmd.Context(), server, file, args[0])
+		all, err := people(cmd.Context(), server, file, spaces, args[0])
 		if err != nil {
 			return err
 		}
@@ -79,7 +83,7 @@ func times(d *event.CouponDefined, opens, closes string) error {
 }
 
 // people reads who has the coupon.
-func people(ctx context.Context, server, file, couponID string) (all []string, err error) {
+func people(ctx context.Context, server, file string, spacesBelong bool, couponID string) (all []string, err error) {
 	if server != "" {
 		options := &redis.Options{Addr: server}
 		if strings.Contains(server, "://") {
@@ -97,7 +101,7 @@ func people(ctx context.Context, server, file, couponID string) (all []string, e
 			return nil, err
 		}
 		defer in.Close()
-		if all, err = handover.FromCSV(in); err != nil {
+		if all, err = handover.FromCSV(in, spacesBelong); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 	}

@@ -11,7 +11,7 @@ const (
 	UnderIssue Fault = "under-issue" // somebody was refused, and a coupon is left
 	Duplicate  Fault = "duplicate"   // one person was given more than one
 	Inversion  Fault = "inversion"   // somebody was refused, and somebody who came later has one
-	Untrue     Fault = "untrue"      // somebody was told that they have one, and does not
+	Untrue     Fault = "untrue"      // somebody was told that they have one, and does not; or that all are gone, and has one
 	Lost       Fault = "lost"        // a claim was accepted, and is never decided
 	Forgotten  Fault = "forgotten"   // Redis came back empty, and nobody knows who has one
 )
@@ -29,7 +29,7 @@ func Pages() []Page {
 		{"script", []Fault{Forgotten}},
 		{"recheck", []Fault{OverIssue, UnderIssue, Inversion, Untrue, Forgotten}},
 		{"queue", []Fault{Forgotten}},
-		{"queue-plain", []Fault{OverIssue, Lost, Forgotten}},
+		{"queue-plain", []Fault{OverIssue, Inversion, Lost, Forgotten}},
 		{"lock", []Fault{Inversion, Forgotten}},
 		{"lock-plain", []Fault{OverIssue, UnderIssue, Inversion, Forgotten}},
 		{"postgres", []Fault{Inversion}},
@@ -68,7 +68,7 @@ func Count(s Sale) map[Fault]int {
 	}
 	for user, p := range people.by {
 		faults[Duplicate] += max(0, p.issued-1)
-		if p.says && !listed[user] {
+		if p.says && !listed[user] || p.gone && !p.says && listed[user] {
 			faults[Untrue]++
 		}
 		if p.waits && !listed[user] {

@@ -40,6 +40,8 @@ func TestCount(t *testing.T) {
 		{"listed twice", Sale{2, []string{"ada", "ada"}, given("ada"), nil}, map[Fault]int{Duplicate: 1}},
 		{"overtaken", Sale{1, []string{"eve"}, slices.Concat(refused(ErrExhausted, "ada", "bob", "fay"), given("eve")), []string{"ada", "bob", "eve", "fay"}}, map[Fault]int{Inversion: 2}},
 		{"told by a second request", Sale{1, []string{"bob"}, slices.Concat(refused(ErrAlreadyIssued, "ada"), given("bob")), nil}, map[Fault]int{Untrue: 1}},
+		{"told that all are gone", Sale{1, []string{"ada"}, refused(ErrExhausted, "ada"), nil}, map[Fault]int{Untrue: 1}},
+		{"told both", Sale{1, []string{"ada"}, slices.Concat(refused(ErrExhausted, "ada"), refused(ErrAlreadyIssued, "ada")), nil}, nil},
 		{"waits for ever", Sale{2, []string{"bob"}, slices.Concat([]Told{{UserID: "ada", Answer: Accepted}}, refused(ErrNoClaim, "eve"), given("bob")), nil}, map[Fault]int{Lost: 2}},
 	} {
 		if got := Count(c.sale); !maps.Equal(got, c.want) {

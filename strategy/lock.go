@@ -19,7 +19,7 @@ import (
 //	bob                                       lock   GET remaining 1   DECR 0   SADD bob
 //
 // The lease is there so that a server that dies does not keep the lock for ever; and it makes the lock a promise that ends
-// without its holder's knowing. Unless Plain, whoever gets the lock takes a number too (INCR coupon:<id>:fence), and Redis
+// without its holder's knowing. Unless Plain, whoever gets the lock takes a number too, one up from the last one's, and Redis
 // takes both writes in one step, and only with the newest number. Note what this says about the lock: the step that checks
 // the number could as well have checked what is left, and that is Script.
 //
@@ -29,13 +29,14 @@ import (
 // Costs: six round trips a claim, during which everybody else waits, at all servers; who waits asks again every 20 ms, in two
 // more. A server that dies stops the sale for the rest of its lease.
 //
-// Keys: lock:coupon:<id>, coupon:<id>:remaining, coupon:<id>:issued, coupon:<id>:fence.
+// Keys: lock:coupon:<id>, coupon:<id>:remaining, coupon:<id>:issued, coupon:<id>:fence. The first one expires, so that volatile-*
+// may evict it: the fence bears that, and Plain needs noeviction.
 //
 // Breaks:
 //   - Inversion: who waits does so in no order.
 //   - OverIssue, if Plain: a pause of more than the lease, as above (garbage collection, a suspended machine, a slow network).
 //   - UnderIssue, if Plain: a server that dies between DECR and SADD has taken one that nobody has. So has a DECR whose answer is
-//     lost, since the driver sends it again.
+//     lost, since the driver sends it again. So has a holder who stood still while their person was given one by another request.
 //   - Forgotten, as Script; and with a Redis that comes back older, whose fence does too, so does a paused holder's write.
 type Lock struct {
 	Redis redis.UniversalClient
@@ -64,7 +65,11 @@ func (l Lock) Claim(ctx context.Context, couponID, userID string) (answer Answer
 	if err := check(l.Redis, couponID, userID); err != nil {
 		return "", err
 	}
-	err = l.locked(ctx, couponID, func(number int64) error {
+	err = l.locked(ctx, couponID, func() error {
+		number, err := l.number(ctx, couponID)
+		if err != nil {
+			return err
+		}
 		if err := l.look(ctx, couponID, userID); err != nil {
 			return err
 		}
@@ -72,6 +77,27 @@ func (l Lock) Claim(ctx context.Context, couponID, userID string) (answer Answer
 		return err
 	})
 	return answer, err
+}
+
+// next is one up for each holder, of a coupon that somebody defined.
+const next = `
+-- KEYS: remaining, fence.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('INCR', KEYS[2])`
+
+// number is that of this holder, unless Plain.
+func (l Lock) number(ctx context.Context, couponID string) (int64, error) {
+	if l.Plain {
+		return 0, nil
+	}
+	number, err := l.Redis.Eval(ctx, next, []string{key(couponID, "remaining"), key(couponID, "fence")}).Int64()
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("take a number of %s: %w", key(couponID, "fence"), err)
+	case number == 0:
+		return 0, ErrCouponNotFound
+	}
+	return number, nil
 }
 
 // look refuses who has one, and everybody when none is left.
@@ -103,14 +129,19 @@ func (l Lock) issue(ctx context.Context, couponID, userID string, number int64) 
 	if err := l.Redis.Decr(ctx, key(couponID, "remaining")).Err(); err != nil {
 		return "", fmt.Errorf("count down %s: %w", key(couponID, "remaining"), err)
 	}
-	if err := l.Redis.SAdd(ctx, key(couponID, "issued"), userID).Err(); err != nil {
+	ctx = context.WithoutCancel(ctx) // what was counted down is somebody's
+	added, err := l.Redis.SAdd(ctx, key(couponID, "issued"), userID).Result()
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("add a person to %s: %w", key(couponID, "issued"), err)
+	case added == 0: // by another request, while this one stood still; or the driver sent it again
+		return "", ErrAlreadyIssued
 	}
 	return Issued, nil
 }
 
 // locked calls do while the lock is held, or was a second ago.
-func (l Lock) locked(ctx context.Context, couponID string, do func(number int64) error) error {
+func (l Lock) locked(ctx context.Context, couponID string, do func() error) error {
 	lock := redsync.New(goredis.NewPool(l.Redis)).NewMutex("lock:coupon:"+couponID,
 		redsync.WithExpiry(lockLease), redsync.WithTimeoutFactor(1))
 	if err := acquire(ctx, lock); err != nil {
@@ -118,14 +149,7 @@ func (l Lock) locked(ctx context.Context, couponID string, do func(number int64)
 	}
 	// Who fails to unlock has lost the lock, or Redis: the lease ends it.
 	defer func() { _, _ = lock.UnlockContext(context.WithoutCancel(ctx)) }()
-	if l.Plain {
-		return do(0)
-	}
-	number, err := l.Redis.Incr(ctx, key(couponID, "fence")).Result()
-	if err != nil {
-		return fmt.Errorf("take a number of %s: %w", key(couponID, "fence"), err)
-	}
-	return do(number)
+	return do()
 }
 
 // acquire tries for a second. That Redis is away is told as that, and not as ErrBusy.
@@ -168,7 +192,14 @@ func (l Lock) SetLimit(ctx context.Context, couponID string, limit int64) error 
 	if err := checkLimit(couponID, limit); err != nil {
 		return err
 	}
-	return l.locked(ctx, couponID, func(number int64) error {
+	return l.locked(ctx, couponID, func() error {
+		var number int64
+		if !l.Plain {
+			var err error
+			if number, err = l.Redis.Incr(ctx, key(couponID, "fence")).Result(); err != nil {
+				return fmt.Errorf("take a number of %s: %w", key(couponID, "fence"), err)
+			}
+		}
 		keys := []string{key(couponID, "fence"), key(couponID, "remaining"), key(couponID, "issued")}
 		_, err := scripted(relimit.Run(ctx, l.Redis, keys, number, limit), couponID)
 		return err

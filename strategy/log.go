@@ -13,8 +13,9 @@ import (
 // Log is the pipeline of this repository, spoken to over the HTTP of its gateway and its ledger: every claim is appended to a
 // log in Kafka before it is answered, and the log alone decides.
 //
-// Guarantees: never more than the limit, never fewer, nobody twice, in the order of the log; through the death of any process,
-// and through a Redis that comes back empty or older. Every decision can be proven later.
+// Guarantees: never more than the limit, never fewer (who was refused is heard again a minute after, also where the limit rose),
+// nobody twice, in the order of the log; through the death of any process, and through a Redis that comes back empty or older.
+// Every decision can be proven later.
 //
 // Costs: a Kafka, a Redis, a Postgres and three services; a claim waits for an append, a batch and a message.
 //

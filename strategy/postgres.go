@@ -86,18 +86,27 @@ const (
 	serializationFailure = "40001"
 )
 
+// again does it until Postgres does not refuse it for what others did at the same time, which it does above READ COMMITTED.
+func again(do func() error) error {
+	for {
+		err := do()
+		var problem *pgconn.PgError
+		if !errors.As(err, &problem) || problem.Code != serializationFailure {
+			return err
+		}
+	}
+}
+
 // Claim is Issued once the commit is on disk, or refused.
-func (p Postgres) Claim(ctx context.Context, couponID, userID string) (Answer, error) {
+func (p Postgres) Claim(ctx context.Context, couponID, userID string) (answer Answer, err error) {
 	if err := p.check(couponID, userID); err != nil {
 		return "", err
 	}
-	for {
-		answer, err := p.claim(ctx, couponID, userID)
-		var problem *pgconn.PgError
-		if !errors.As(err, &problem) || problem.Code != serializationFailure {
-			return answer, err
-		}
-	}
+	err = again(func() error {
+		answer, err = p.claim(ctx, couponID, userID)
+		return err
+	})
+	return answer, err
 }
 
 var errNoPool = fmt.Errorf("%w strategy: Pool is nil", ErrInvalid)
@@ -113,7 +122,7 @@ func (p Postgres) claim(ctx context.Context, couponID, userID string) (Answer, e
 	done, err := p.Pool.Exec(ctx, claimStatement, couponID, userID)
 	var problem *pgconn.PgError
 	switch {
-	case errors.As(err, &problem) && problem.Code == uniqueViolation:
+	case errors.As(err, &problem) && problem.Code == uniqueViolation && problem.ConstraintName == "issued_pkey":
 		return "", ErrAlreadyIssued // and with the statement the count went back
 	case err != nil:
 		return "", fmt.Errorf("claim coupon %s: %w", couponID, err)
@@ -147,8 +156,11 @@ func (p Postgres) SetLimit(ctx context.Context, couponID string, limit int64) er
 	if err := checkLimit(couponID, limit); err != nil {
 		return err
 	}
-	_, err := p.Pool.Exec(ctx, `INSERT INTO strategy.coupons (coupon_id, stock) VALUES ($1, $2)
-		ON CONFLICT (coupon_id) DO UPDATE SET stock = excluded.stock`, couponID, limit)
+	err := again(func() error {
+		_, err := p.Pool.Exec(ctx, `INSERT INTO strategy.coupons (coupon_id, stock) VALUES ($1, $2)
+			ON CONFLICT (coupon_id) DO UPDATE SET stock = excluded.stock`, couponID, limit)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("set the limit of coupon %s: %w", couponID, err)
 	}
@@ -156,15 +168,18 @@ func (p Postgres) SetLimit(ctx context.Context, couponID string, limit int64) er
 }
 
 // Issued lists everyone in the order of issue.
-func (p Postgres) Issued(ctx context.Context, couponID string) ([]string, error) {
+func (p Postgres) Issued(ctx context.Context, couponID string) (users []string, err error) {
 	if _, err := p.Remaining(ctx, couponID); err != nil {
 		return nil, err
 	}
-	rows, err := p.Pool.Query(ctx, "SELECT user_id FROM strategy.issued WHERE coupon_id = $1 ORDER BY place", couponID)
-	if err != nil {
-		return nil, fmt.Errorf("list who has coupon %s: %w", couponID, err)
-	}
-	users, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	err = again(func() error {
+		rows, err := p.Pool.Query(ctx, "SELECT user_id FROM strategy.issued WHERE coupon_id = $1 ORDER BY place", couponID)
+		if err != nil {
+			return err
+		}
+		users, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list who has coupon %s: %w", couponID, err)
 	}
@@ -176,7 +191,9 @@ func (p Postgres) Remaining(ctx context.Context, couponID string) (left int64, e
 	if err := p.check(couponID); err != nil {
 		return 0, err
 	}
-	err = p.Pool.QueryRow(ctx, "SELECT greatest(0, stock - issued) FROM strategy.coupons WHERE coupon_id = $1", couponID).Scan(&left)
+	err = again(func() error {
+		return p.Pool.QueryRow(ctx, "SELECT greatest(0, stock - issued) FROM strategy.coupons WHERE coupon_id = $1", couponID).Scan(&left)
+	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return 0, ErrCouponNotFound

@@ -13,19 +13,19 @@ import (
 // other end, issues in that order, and people ask for their Result.
 //
 //	door:    LPUSH queue   "accepted"
-//	worker:  LMOVE queue → processing   look at the oldest there: SCARD < limit   SADD, LREM processing
+//	worker:  LMOVE queue → processing   a script for the oldest there: SCARD < limit, SADD, RPOP
 //
 // What the worker decides is what lies longest in processing, not what it was handed: a claim that a worker took and did not
-// decide (it died, it ended, the answer to its LMOVE was lost) is the next, at its place in the order. To decide one twice
-// changes nothing: it is the same step from the same state.
+// decide (it died, it ended, the answer to its LMOVE was lost) is the next, at its place in the order. To look, to decide and to
+// take out is one step of Redis, whichever worker asks for it: nothing is decided twice, or by a limit that was.
 //
 // Guarantees: never more than the limit, never fewer, nobody twice, in the order of the pushes, and nothing is lost: also
 // where a worker dies or stands still and another goes on, or two are at work by mistake. A limit that is changed meanwhile
-// counts from the worker's next look. If Plain there is no such list, and this holds as long as one worker runs and no more, and
-// none dies.
+// counts from the next decision. If Plain there is no such list and no such step, and this holds as long as one worker runs and
+// no more, none dies, no answer is lost, and Redis refuses none of its writes.
 //
-// Costs: one round trip a claim at the door; three at the worker, which is one for all: its pace is that of the sale. The queue
-// holds everybody who asks, also long after the last one has gone.
+// Costs: one round trip a claim at the door; two at the worker, three if Plain, which is one for all: its pace is that of the
+// sale. The queue holds everybody who asks, also long after the last one has gone.
 //
 // Keys: coupon:<id>:limit, coupon:<id>:issued, coupon:<id>:queue, coupon:<id>:processing (not if Plain), and
 // coupon:<id>:refused, in which people may be who have one: issued counts.
@@ -33,7 +33,9 @@ import (
 // Breaks:
 //   - OverIssue, if Plain: two workers count at the same time, and both issue the last one. Nothing keeps the second one out.
 //   - Lost, if Plain: RPOP takes a claim out of Redis, and it dies with the worker who held it, or with the connection that
-//     was to bring it. That person was told Accepted, and waits.
+//     was to bring it, or by a Redis that refuses the SADD. That person was told Accepted, and waits.
+//   - Inversion, if Plain: who was lost asks again, behind those who came later; and of two workers the one who took the later claim
+//     may be the first to decide.
 //   - Forgotten, as Script; who still waits is forgotten too.
 type Queue struct {
 	Redis redis.UniversalClient
@@ -50,31 +52,17 @@ func (q Queue) Claim(ctx context.Context, couponID, userID string) (Answer, erro
 	if err := check(q.Redis, couponID, userID); err != nil {
 		return "", err
 	}
-	var exists *redis.IntCmd
-	var has *redis.BoolCmd
-	_, err := q.Redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		exists, has = p.Exists(ctx, key(couponID, "limit")), p.SIsMember(ctx, key(couponID, "issued"), userID)
-		p.SRem(ctx, key(couponID, "refused"), userID) // that was another claim
-		return p.LPush(ctx, key(couponID, "queue"), userID).Err()
-	})
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("queue for coupon %s: %w", couponID, err)
-	case exists.Val() == 0:
-		return "", q.leave(ctx, couponID, userID)
-	case has.Val():
-		return "", ErrAlreadyIssued // the worker passes over the second claim
-	}
-	return Accepted, nil
+	keys := []string{key(couponID, "limit"), key(couponID, "issued"), key(couponID, "refused"), key(couponID, "queue")}
+	return scripted(queueScript.Eval(ctx, q.Redis, keys, userID), couponID) // as Script: in the order of the first commands
 }
 
-// leave takes a claim out of the queue of a coupon that nobody defined, so that no such queue grows.
-func (q Queue) leave(ctx context.Context, couponID, userID string) error {
-	if err := q.Redis.LRem(ctx, key(couponID, "queue"), 1, userID).Err(); err != nil {
-		return fmt.Errorf("leave the queue for coupon %s: %w", couponID, err)
-	}
-	return ErrCouponNotFound
-}
+var queueScript = redis.NewScript(`
+-- KEYS: limit, issued, refused, queue. ARGV: who asks.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'not found' end
+if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 then return 'already issued' end
+redis.call('SREM', KEYS[3], ARGV[1]) -- that was another claim
+redis.call('LPUSH', KEYS[4], ARGV[1])
+return 'accepted'`)
 
 // Work issues to who waits, in order, until ctx ends (and up to a second longer) or Redis fails: it returns that error, and may
 // be called again. It may begin before the coupon is defined. Run one for each coupon, not one in each server; while it
@@ -121,60 +109,37 @@ func (q Queue) next(ctx context.Context, couponID string) (string, error) {
 
 // finish decides what lies in processing, the oldest first.
 func (q Queue) finish(ctx context.Context, couponID string) error {
+	keys := []string{key(couponID, "limit"), key(couponID, "issued"), key(couponID, "refused"), key(couponID, "processing")}
 	for left := int64(1); left > 0; {
-		userID, into, err := q.oldest(ctx, couponID)
-		if err != nil || userID == "" {
-			return err
-		}
-		var lies *redis.IntCmd
-		_, err = q.Redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			if into != "" {
-				p.SAdd(ctx, key(couponID, into), userID)
-			}
-			p.LRem(ctx, key(couponID, "processing"), -1, userID)
-			lies = p.LLen(ctx, key(couponID, "processing"))
-			return nil
-		})
-		if err != nil {
+		var err error
+		if left, err = decideScript.Run(ctx, q.Redis, keys).Int64(); err != nil {
 			return fmt.Errorf("decide a claim for coupon %s: %w", couponID, err)
 		}
-		left = lies.Val()
 	}
 	return nil
 }
 
-// oldest is who lies longest in processing, if anybody does, and the set into which the next one to be decided belongs: all seen
-// at one moment.
-func (q Queue) oldest(ctx context.Context, couponID string) (userID, into string, err error) {
-	var limit, n *redis.IntCmd
-	var lies *redis.StringCmd
-	_, err = q.Redis.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		limit, n = getLimit(ctx, p, couponID), p.SCard(ctx, key(couponID, "issued"))
-		lies = p.LIndex(ctx, key(couponID, "processing"), -1)
-		return nil
-	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", "", fmt.Errorf("look at the next claim for coupon %s: %w", couponID, err)
-	}
-	return lies.Val(), belongs(limit, n), nil
-}
-
-// belongs names the set of who is decided next; none where nobody defined the coupon, which who claimed was told.
-func belongs(limit, issued *redis.IntCmd) string {
-	switch {
-	case limit.Err() != nil:
-		return ""
-	case issued.Val() < limit.Val():
-		return "issued"
-	}
-	return "refused"
-}
+// decideScript decides the claim that lies longest, and says how many still lie there. Where the driver sends it again it decides
+// the next one. A claim whose coupon has no limit any more stays until it has one.
+var decideScript = redis.NewScript(`
+-- KEYS: limit, issued, refused, processing.
+local limit, user = redis.call('GET', KEYS[1]), redis.call('LINDEX', KEYS[4], -1)
+if not (limit and user) then return 0 end
+local into = KEYS[2]
+if redis.call('SCARD', KEYS[2]) >= tonumber(limit) then into = KEYS[3] end
+redis.call('SADD', into, user) -- who is in issued already stays there
+redis.call('RPOP', KEYS[4])
+return redis.call('LLEN', KEYS[4])`)
 
 // decide is for a claim that is in no list any more.
 func (q Queue) decide(ctx context.Context, couponID, userID string) error {
-	_, into, err := q.oldest(ctx, couponID)
-	if err != nil || into == "" {
+	limit, n, err := look(ctx, q.Redis, couponID)
+	if err != nil {
 		return err
+	}
+	into := "issued"
+	if n >= limit {
+		into = "refused"
 	}
 	if err := q.Redis.SAdd(ctx, key(couponID, into), userID).Err(); err != nil {
 		return fmt.Errorf("decide a claim for coupon %s: %w", couponID, err)
@@ -212,7 +177,7 @@ func (q Queue) Result(ctx context.Context, couponID, userID string) (Answer, err
 	return "", ErrNoClaim
 }
 
-// SetLimit sets coupon:<id>:limit. It counts from the worker's next look.
+// SetLimit sets coupon:<id>:limit. It counts from the next decision.
 func (q Queue) SetLimit(ctx context.Context, couponID string, limit int64) error {
 	return setLimit(ctx, q.Redis, couponID, limit)
 }

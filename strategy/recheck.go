@@ -52,6 +52,7 @@ func (r Recheck) Claim(ctx context.Context, couponID, userID string) (Answer, er
 	case added == 0:
 		return "", ErrAlreadyIssued
 	}
+	ctx = context.WithoutCancel(ctx) // who is one too many is taken out again
 	n, err = r.Redis.SCard(ctx, set).Result()
 	switch {
 	case err != nil:
@@ -59,7 +60,10 @@ func (r Recheck) Claim(ctx context.Context, couponID, userID string) (Answer, er
 	case n <= limit:
 		return Issued, nil
 	}
-	if err := r.Redis.SRem(ctx, set, userID).Err(); err != nil {
+	_, err = r.Redis.TxPipelined(ctx, func(p redis.Pipeliner) error { // which the driver does not send again: they may have one by then
+		return p.SRem(ctx, set, userID).Err()
+	})
+	if err != nil {
 		return "", fmt.Errorf("take a person out of %s, who is one too many: %w", set, err)
 	}
 	return "", ErrExhausted

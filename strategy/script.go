@@ -13,7 +13,8 @@ import (
 // Guarantees: never more than the limit, never fewer while people ask, nobody twice, in the order in which the calls come to
 // Redis, from any number of servers. A server that dies leaves nothing half-done: whoever got no answer asks again.
 //
-// Costs: one round trip a claim (two for the first after Redis was started, which does not know the script yet).
+// Costs: one round trip a claim, which carries the script's text: by its hash alone (EVALSHA) it would have to be sent once more
+// to a Redis that has just started, and whoever came meanwhile would be before.
 //
 // Keys: coupon:<id>:limit, coupon:<id>:issued.
 //
@@ -30,8 +31,12 @@ if redis.call('SCARD', KEYS[2]) >= tonumber(limit) then return 'exhausted' end
 redis.call('SADD', KEYS[2], ARGV[1])
 return 'issued'`)
 
-var scriptErrors = map[string]error{
-	"issued": nil, "not found": ErrCouponNotFound, "already issued": ErrAlreadyIssued, "exhausted": ErrExhausted, "stale": errStale,
+var scriptAnswers = map[string]struct {
+	Answer
+	error
+}{
+	"issued": {Issued, nil}, "accepted": {Accepted, nil}, "not found": {"", ErrCouponNotFound},
+	"already issued": {"", ErrAlreadyIssued}, "exhausted": {"", ErrExhausted}, "stale": {"", errStale},
 }
 
 // Claim is Issued, or refused, as of the moment the script ran.
@@ -40,22 +45,20 @@ func (s Script) Claim(ctx context.Context, couponID, userID string) (Answer, err
 		return "", err
 	}
 	keys := []string{key(couponID, "limit"), key(couponID, "issued")}
-	return scripted(claimScript.Run(ctx, s.Redis, keys, userID), couponID)
+	return scripted(claimScript.Eval(ctx, s.Redis, keys, userID), couponID)
 }
 
 // scripted reads what a script said.
-func scripted(said *redis.Cmd, couponID string) (Answer, error) {
-	text, err := said.Text()
+func scripted(reply *redis.Cmd, couponID string) (Answer, error) {
+	text, err := reply.Text()
 	if err != nil {
 		return "", fmt.Errorf("claim coupon %s: %w", couponID, err)
 	}
-	switch refusal, known := scriptErrors[text]; {
-	case !known:
+	said, known := scriptAnswers[text]
+	if !known {
 		return "", fmt.Errorf("claim coupon %s: the script said %q", couponID, text)
-	case refusal != nil:
-		return "", refusal
 	}
-	return Issued, nil
+	return said.Answer, said.error
 }
 
 // SetLimit sets coupon:<id>:limit.

@@ -13,9 +13,10 @@
 // Pages has the last as data. strategytest attacks all of them alike. Script is the one to begin with.
 //
 // Those on Redis expect one server (a cluster or ring, where a coupon's keys may lie apart, is ErrInvalid) of version 6.2 or
-// later, which evicts nothing (maxmemory-policy noeviction or volatile-*): a set that was evicted has forgotten everybody. They
-// share coupon:<id>:issued, which Issued reads at once, while that Redis serves nobody else, and remember as long as that server
-// does. No key expires. Nothing here has opening times or windows: those are the pipeline's.
+// later, which evicts nothing of theirs (maxmemory-policy noeviction or volatile-*, and noeviction for a plain Lock): a set that was
+// evicted has forgotten everybody. They share coupon:<id>:issued, which Issued reads at once, while that Redis serves nobody else,
+// and remember as long as that server does. No key expires but a Lock's own. Nothing here has opening times or windows: those are
+// the pipeline's.
 package strategy
 
 import (
@@ -37,7 +38,7 @@ import (
 type Strategy interface {
 	// SetLimit defines a coupon that is given to at most limit people, one each, or changes its limit. People who have one
 	// keep it, even where the limit falls below their number. The limit is 1 to 100,000,000. Whoever was refused before it
-	// rose asks again.
+	// rose asks again (at a Log a minute after they were refused: until then they are told the same).
 	SetLimit(ctx context.Context, couponID string, limit int64) error
 
 	// Claim asks for a coupon for one person. It is Issued, or Accepted where the decision comes later (see Decider), or

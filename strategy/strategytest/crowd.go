@@ -62,8 +62,9 @@ func crowded(t T, s Subject) (sale strategy.Sale, hit bool) {
 	}
 	paused := c.busiest(killed)
 	paused.Pause(t)
+	inHand := killed.Unanswered() // who asks when it is dead is counted there too
 	killed.Kill()
-	hit = decides || killed.Unanswered() > 0
+	hit = decides || inHand > 0
 	if s.Kill != nil {
 		hit = hit && c.busiest(killed, paused).Unanswered() > 0
 		c.outage(t, s.Kill)

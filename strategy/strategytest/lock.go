@@ -37,7 +37,7 @@ func (s onRedis) holderPaused(t T, write string) strategy.Sale {
 	shop, id := s.open(t)
 	one := s.racer(t)
 	stop := one.Before(write)
-	adaIs := one.claim(t, id, "ada")
+	adaIs := one.Ask(t.Context(), id, "ada")
 	stop.Await(t)
 	bob := Decided(t, shop, id, "bob") // asks until the lease has ended
 	stop.Release()
@@ -67,7 +67,7 @@ func (s onRedis) overtakenAtTheLock(t T) strategy.Sale {
 	must(t, client.SetArgs(t.Context(), "lock:coupon:"+id, "somebody", redis.SetArgs{Mode: "NX", TTL: time.Hour}).Err())
 	one := s.racer(t)
 	first := one.Before("set")
-	adaIs := one.claim(t, id, "ada")
+	adaIs := one.Ask(t.Context(), id, "ada")
 	first.Await(t)
 	second := one.Onward(t, first, "set")
 	must(t, client.Del(t.Context(), "lock:coupon:"+id).Err())

@@ -18,13 +18,15 @@ func OnLog(shop strategy.Log, command func(t T) *exec.Cmd, arrived func(t T, cou
 		Settle:    settle,
 		LoseRedis: lose,
 		Kill:      kill,
+
+		RemembersRefusals: true,
 	}
 	s.Ordered = func(t T, limit int64, people []string) strategy.Sale {
 		id := s.CouponID(t)
 		must(t, shop.SetLimit(t.Context(), id, limit))
 		var told []strategy.Told
 		var order []string
-		for wave := range slices.Chunk(people, len(people)/2) {
+		for wave := range slices.Chunk(people, max(1, len(people)/waves)) {
 			told = append(told, askAtOnce(t, []strategy.Strategy{shop}, id, wave)...)
 			order = append(order, cameIn(wave, arrived(t, id))...)
 		}
@@ -34,6 +36,9 @@ func OnLog(shop strategy.Log, command func(t T) *exec.Cmd, arrived func(t T, cou
 	}
 	return s
 }
+
+// waves are as many as have the sale end in the second or third: whoever the first refuses wrongly is before some who have one.
+const waves = 8
 
 // cameIn has a wave of people in the order of the log. Whom the gateway has refused at the door is not in the log: they came
 // after those who are, and before the next wave.

@@ -61,6 +61,10 @@ func (s onPostgres) overtakenAtTheRow(t T) strategy.Sale {
 	must(t, shop.SetLimit(t.Context(), id, 1))
 	_, err := shop.Pool.Exec(t.Context(), standStill)
 	must(t, err)
+	t.Cleanup(func() {
+		_, err := shop.Pool.Exec(context.WithoutCancel(t.Context()), "DROP FUNCTION strategy.stand_still CASCADE") // with its trigger
+		must(t, err)
+	})
 	gate, err := shop.Pool.Acquire(t.Context())
 	must(t, err)
 	defer gate.Release()

@@ -39,9 +39,9 @@ func (s onRedis) thirdGetsIt(t T) strategy.Sale {
 func (s onRedis) raceForTheLast(t T, id string) (ada, bob strategy.Told) {
 	one, other := s.racer(t), s.racer(t)
 	a, b := one.Before("sadd"), other.Before("sadd")
-	adaIs := one.claim(t, id, "ada")
+	adaIs := one.Ask(t.Context(), id, "ada")
 	a.Await(t)
-	bobIs := other.claim(t, id, "bob")
+	bobIs := other.Ask(t.Context(), id, "bob")
 	b.Await(t) // both have counted none
 	a, b = one.Onward(t, a, "scard"), other.Onward(t, b, "scard")
 	a, b = one.Onward(t, a, "srem"), other.Onward(t, b, "srem") // both have counted two
@@ -55,7 +55,7 @@ func (s onRedis) toldAndTakenBack(t T) strategy.Sale {
 	shop, id := s.open(t)
 	one, other := s.racer(t), s.racer(t)
 	a, b := one.Before("sadd"), other.Before("sadd")
-	adaIs, bobIs := one.claim(t, id, "ada"), other.claim(t, id, "bob")
+	adaIs, bobIs := one.Ask(t.Context(), id, "ada"), other.Ask(t.Context(), id, "bob")
 	a.Await(t)
 	b.Await(t)
 	a = one.Onward(t, a, "scard") // ada is in the set

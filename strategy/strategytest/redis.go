@@ -37,6 +37,8 @@ func OnRedis(name string, connect func(t T) *redis.Client, command func(t T) *ex
 	}
 	s.Ordered = s.ordered
 	switch name {
+	case "script":
+		s.script()
 	case "recheck":
 		s.recheck()
 	case "queue":
@@ -110,23 +112,25 @@ func (s onRedis) work(t T, couponID string) {
 	}
 }
 
-// racer is a server in this process that can be stopped between two commands.
-type racer struct {
+func (s onRedis) racer(t T) Racer { return NewRacer(s.name, s.connect(t)) }
+
+// Racer is a server in this process that can be stopped between two commands.
+type Racer struct {
 	strategy.Strategy
 	*Gate
 }
 
-func (s onRedis) racer(t T) racer {
-	client := s.connect(t)
+// NewRacer is a strategy on Redis, by the name of its page, with a gate in front of the client.
+func NewRacer(name string, client *redis.Client) Racer {
 	gate := NewGate(client)
-	return racer{Open(s.name, client), gate}
+	return Racer{Open(name, client), gate}
 }
 
-// claim asks in the background.
-func (r racer) claim(t T, couponID, userID string) (told func() strategy.Told) {
+// Ask claims in the background.
+func (r Racer) Ask(ctx context.Context, couponID, userID string) (told func() strategy.Told) {
 	answer := make(chan strategy.Told, 1)
 	go func() {
-		a, err := r.Claim(t.Context(), couponID, userID)
+		a, err := r.Claim(AskedBy(ctx, userID), couponID, userID)
 		answer <- strategy.Told{UserID: userID, Answer: a, Err: err}
 	}()
 	return func() strategy.Told { return <-answer }

@@ -2,8 +2,12 @@ package strategytest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"runtime"
@@ -67,10 +71,10 @@ func TestAttack(t *testing.T) {
 	var steps []string
 	own := &attacker{TB: t}
 	all := Attack(own, s, func(name string) { steps = append(steps, name) })
-	if want := []string{"crowd", "order", "redis lost"}; !slices.Equal(steps, want) {
+	if want := []string{"crowd", "order", "redis lost", "script unknown"}; !slices.Equal(steps, want) {
 		t.Errorf("the attacks were %q, want %q", steps, want)
 	}
-	if len(all) != 2 || all[0].Name != "crowd" || all[0].Faults[strategy.Duplicate] == 0 || all[1].Name != "redis lost" || all[1].Faults[strategy.Forgotten] != 2 {
+	if len(all) != 3 || all[0].Name != "crowd" || all[0].Faults[strategy.Duplicate] == 0 || all[1].Name != "redis lost" || all[1].Faults[strategy.Forgotten] != 2 {
 		t.Errorf("seen: %v", all)
 	}
 	for _, want := range []string{"times duplicate, and the page of script does not say so", "nobody came"} {
@@ -98,6 +102,88 @@ func TestAttack_Incomplete(t *testing.T) {
 			t.Errorf("%v: %s, want: %s", page, own.errors(), want)
 		}
 	}
+}
+
+// Whatever goes wrong at a claim that nobody is in the way of is told, and not tried again.
+func TestContract_FailsNowAndThen(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	defer client.Close()
+	own, shop := &attacker{TB: t}, &failing{Strategy: strategy.Script{Redis: client}}
+	firstCome(own, Subject{New: func(T) strategy.Strategy { return shop }})
+	if !strings.Contains(own.errors(), "ada is told something went wrong") {
+		t.Errorf("the errors are\n%s", own.errors())
+	}
+}
+
+// failing fails every second time.
+type failing struct {
+	strategy.Strategy
+	claims int
+}
+
+func (f *failing) Claim(ctx context.Context, couponID, userID string) (strategy.Answer, error) {
+	if f.claims++; f.claims%2 == 0 {
+		return "", errors.New("something went wrong")
+	}
+	return f.Strategy.Claim(ctx, couponID, userID)
+}
+
+// A pipeline refuses the first one at its door. It has given out all of them in the end, and was in no other way wrong.
+func TestOnLog_RefusesTheFirst(t *testing.T) {
+	p := &pipeline{limit: 20}
+	server := httptest.NewServer(p)
+	defer server.Close()
+	shop := strategy.Log{GatewayURL: server.URL, LedgerURL: server.URL}
+	s := OnLog(shop, nil, func(T, string) []string { return p.claims() }, nil, nil, nil)
+	if faults := order(t, s); !maps.Equal(faults, map[strategy.Fault]int{strategy.Inversion: 1}) {
+		t.Errorf("seen: %v", faults)
+	}
+}
+
+type pipeline struct {
+	limit   int
+	mu      sync.Mutex
+	refused bool // the first one
+	log     []string
+}
+
+func (p *pipeline) claims() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.log)
+}
+
+func (p *pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var answer any
+	switch {
+	case r.URL.Path == "/v1/grants":
+		grants := []map[string]string{}
+		for _, user := range p.log[:min(len(p.log), p.limit)] {
+			grants = append(grants, map[string]string{"user_id": user})
+		}
+		answer = map[string]any{"grants": grants}
+	case r.Method == http.MethodPost:
+		answer = p.claim(w, r)
+	default:
+		answer = map[string]int{}
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (p *pipeline) claim(w http.ResponseWriter, r *http.Request) any {
+	var claim struct {
+		UserID string `json:"user_id"`
+	}
+	_ = json.NewDecoder(r.Body).Decode(&claim)
+	if !p.refused || len(p.log) >= p.limit {
+		p.refused = true
+		w.WriteHeader(http.StatusConflict)
+		return map[string]string{"type": "https://firstcome.dev/problems/sold-out"}
+	}
+	p.log = append(p.log, claim.UserID)
+	return map[string]string{"status": "granted", "claim_id": "c"}
 }
 
 // attacker is a T as a command has one: it keeps the errors.

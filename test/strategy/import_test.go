@@ -32,6 +32,7 @@ func TestImport(t *testing.T) {
 	t.Run("other time zone", i.otherTimeZone)
 	t.Run("bad people", i.badPeople)
 	t.Run("somebody claims meanwhile", i.notClosed)
+	t.Run("somebody waits", i.waiting)
 }
 
 type importing struct {
@@ -174,11 +175,33 @@ func (i importing) badPeople(t *testing.T) {
 	}
 }
 
+// Ada has one, and bob waits in the queue, or in the hands of the worker: he would be forgotten.
+func (i importing) waiting(t *testing.T) {
+	t.Parallel()
+	id, client := i.couponID(t), i.servers.Redis(t)
+	list := "coupon:" + id + ":"
+	check(t, client.SAdd(t.Context(), list+"issued", "ada").Err())
+	check(t, client.LPush(t.Context(), list+"queue", "bob").Err())
+	for _, where := range []string{"queue", "processing"} {
+		said, code := i.move.run(t, "import", id, "--limit", "3", "--from-redis", i.servers.RedisAddr)
+		if want := "1 people wait for their answer in " + list + where + ": let the worker finish first"; code != 1 || !strings.Contains(said, want) {
+			t.Errorf("exit code %d, says %s; want %s", code, said, want)
+		}
+		if where == "queue" {
+			check(t, client.LMove(t.Context(), list+"queue", list+"processing", "RIGHT", "LEFT").Err())
+		}
+	}
+	if n := len(i.servers.Requests(t, id)); n > 0 {
+		t.Errorf("%d records were published", n)
+	}
+}
+
 // An import is killed with the door open; somebody has come in. The next one says who, and leaves the coupon as it is.
 func (i importing) notClosed(t *testing.T) {
 	t.Parallel()
 	id := i.couponID(t)
 	i.publish(t, i.requests(t, id)[:3]...)
+	i.servers.Grants(t, id) // once all are decided
 	if _, err := i.to.Claim(t.Context(), id, "eve"); err != nil {
 		t.Errorf("eve is told %v", err)
 	}

@@ -19,6 +19,12 @@ func TestPostgres(t *testing.T) {
 	strategytest.Run(t, strategytest.OnPostgres(
 		func(t strategytest.T, application string) *pgxpool.Pool { return pool(tb(t), servers, application) },
 		func(strategytest.T) *exec.Cmd { return command("postgres", "DATABASE_URL="+servers.DatabaseURL) }))
+	var left int
+	check(t, pool(t, servers, "").QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)
+		+ (SELECT count(*) FROM pg_proc WHERE pronamespace = 'strategy'::regnamespace)`).Scan(&left))
+	if left > 0 {
+		t.Errorf("the races left %d triggers and functions", left)
+	}
 }
 
 func pool(t testing.TB, servers *coupontest.Servers, application string) *pgxpool.Pool {

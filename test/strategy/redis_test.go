@@ -1,12 +1,14 @@
 package strategy
 
 import (
+	"errors"
 	"os/exec"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/firstcome/firstcome/pkg/coupontest"
+	"github.com/firstcome/firstcome/strategy"
 	"github.com/firstcome/firstcome/strategy/strategytest"
 )
 
@@ -43,5 +45,20 @@ func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who asks for a coupon that nobody defined leaves nothing.
+func TestOnRedis_NoSuchCoupon(t *testing.T) {
+	t.Parallel()
+	for _, name := range onRedis {
+		client, id := place(t, name)
+		shop := strategytest.Open(name, client)
+		if _, err := shop.Claim(t.Context(), id, "ada"); !errors.Is(err, strategy.ErrCouponNotFound) {
+			t.Errorf("%s: ada is told %v", name, err)
+		}
+		if keys, err := client.Keys(t.Context(), "*"+id+"*").Result(); len(keys) > 0 || err != nil {
+			t.Errorf("%s leaves %q, %v", name, keys, err)
+		}
 	}
 }

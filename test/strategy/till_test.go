@@ -40,27 +40,7 @@ func openQueue(t *testing.T, name string, limit int64, people ...string) (till, 
 }
 
 // racer is one more server, which can be stopped between two commands.
-type racer struct {
-	strategy.Strategy
-	*strategytest.Gate
-	id string
-}
-
-func (p till) racer(t *testing.T) racer {
-	client := p.connect()
-	gate := strategytest.NewGate(client)
-	return racer{strategytest.Open(p.name, client), gate, p.id}
-}
-
-// claim asks in the background.
-func (r racer) claim(t *testing.T, userID string) (told func() strategy.Told) {
-	answer := make(chan strategy.Told, 1)
-	go func() {
-		a, err := r.Claim(t.Context(), r.id, userID)
-		answer <- strategy.Told{UserID: userID, Answer: a, Err: err}
-	}()
-	return func() strategy.Told { return <-answer }
-}
+func (p till) racer() strategytest.Racer { return strategytest.NewRacer(p.name, p.connect()) }
 
 // works has it at work until the test ends.
 func (p till) works(t *testing.T, worker strategy.Strategy) {

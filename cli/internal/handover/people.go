@@ -19,8 +19,8 @@ import (
 const column = "user_id"
 
 // FromCSV reads who has a coupon: the column user_id, or the only one. Order is kept, and ids are as they stand, but for white
-// space around one: that is an error, since nobody can tell whether it is the id's.
-func FromCSV(r io.Reader) ([]string, error) {
+// space around one: that is an error, since nobody can tell whether it is the id's, unless spacesBelong says so.
+func FromCSV(r io.Reader, spacesBelong bool) ([]string, error) {
 	rows := csv.NewReader(afterMark(r))
 	var people []string
 	lines, at := make(map[string]int), 0
@@ -46,8 +46,8 @@ func FromCSV(r io.Reader) ([]string, error) {
 		if err := event.CheckUserID(user); err != nil {
 			return nil, fmt.Errorf("line %d: user id %q: %w", line, user, err)
 		}
-		if user != strings.TrimSpace(user) {
-			return nil, fmt.Errorf("line %d: user id %q: there is white space around it", line, user)
+		if !spacesBelong && user != strings.TrimSpace(user) {
+			return nil, fmt.Errorf("line %d: user id %q: there is white space around it; --spaces-belong takes it as it is", line, user)
 		}
 		if lines[user] > 0 {
 			return nil, fmt.Errorf("line %d: %q is in line %d already", line, user, lines[user])
@@ -85,8 +85,12 @@ func columnOf(row []string) (at int, heading bool, err error) {
 // Key is where the strategies on Redis keep who has a coupon.
 func Key(couponID string) string { return "coupon:" + couponID + ":issued" }
 
-// FromRedis reads who has a coupon of the strategies on Redis, a thousand at a time. A set has no order: they come sorted.
+// FromRedis reads who has a coupon of the strategies on Redis, a thousand at a time. A set has no order: they come sorted. That
+// somebody waits in a queue of it is an error.
 func FromRedis(ctx context.Context, client redis.UniversalClient, couponID string) ([]string, error) {
+	if err := nobodyWaits(ctx, client, couponID); err != nil {
+		return nil, err
+	}
 	var people []string
 	members := client.SScan(ctx, Key(couponID), 0, "", 1000).Iterator()
 	for members.Next(ctx) {
@@ -103,4 +107,19 @@ func FromRedis(ctx context.Context, client redis.UniversalClient, couponID strin
 		}
 	}
 	return people, nil
+}
+
+// nobodyWaits looks into the lists of strategy.Queue: who is in one was told that they will have an answer.
+func nobodyWaits(ctx context.Context, client redis.UniversalClient, couponID string) error {
+	for _, what := range []string{"queue", "processing"} {
+		list := "coupon:" + couponID + ":" + what
+		n, err := client.LLen(ctx, list).Result()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", list, err)
+		}
+		if n > 0 {
+			return fmt.Errorf("%d people wait for their answer in %s: let the worker finish first", n, list)
+		}
+	}
+	return nil
 }
