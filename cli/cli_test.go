@@ -75,6 +75,7 @@ func TestUsage(t *testing.T) {
 		{"compare --strategy=", exitUsage, "--strategy names none of script"},
 		{"compare --postgres host=db", exitUsage, "--postgres must be a URL"},
 		{"compare --html " + filepath.Join(dir, "none", "x.html"), exitFailure, "no such file or directory"},
+		{"compare --html " + dir, exitUsage, "--html " + dir + " is a folder, and must be a file"},
 		{"compare script", exitUsage, `unknown command "script"`},
 		{"audit --kafak x", exitUsage, "unknown flag: --kafak"},
 		{"audit --answers " + filepath.Join(dir, "none"), exitFailure, "no such file"},

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/firstcome/firstcome/cli/internal/compare"
+	"github.com/firstcome/firstcome/cli/internal/endpoint"
 	"github.com/firstcome/firstcome/strategy"
 )
 
@@ -31,8 +32,10 @@ server killed and another paused, the order of arrival, a Redis that comes back 
 names, played command by command. Faults of all of them are counted together. After a minute a sale lets nobody in any more.
 
 What is not given is embedded, and the table says so. On given servers it makes topics with a prefix of its own and a database
-of its own (the role needs CREATEDB), and removes them. Its Redis must be empty, since it is emptied. TLS and passwords come from
-the environment, as for local mode.
+of its own (the role needs CREATEDB), and removes them. Its Redis must be empty, since it is emptied; where somebody else begins to
+use it meanwhile, the run ends. TLS and passwords come from the environment, as for local mode.
+
+It runs on Unix, where a process can be paused.
 
 Exit code 1 where a strategy shows a fault that its page does not name, or could not show one that it names.`,
 		Example: `  firstcome compare
@@ -50,7 +53,7 @@ Exit code 1 where a strategy shows a fault that its page does not name, or could
 	cmd.Flags().StringVar(&cfg.Redis, "redis", "", "empty Redis to use instead of the embedded one, host:port")
 	cmd.Flags().StringVar(&cfg.Postgres, "postgres", "", "URL of a database whose owner may create others, instead of the embedded one")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkCompare(cfg); err != nil {
+		if err := checkCompare(cfg, page); err != nil {
 			return err
 		}
 		return a.runCompare(cmd.Context(), cfg, typed(cmd), page)
@@ -67,7 +70,13 @@ func known() (names []string) {
 	return names
 }
 
-func checkCompare(cfg compare.Config) error {
+func checkCompare(cfg compare.Config, page string) error {
+	if !compare.Possible {
+		return usagef("compare pauses a process as one of its attacks, and that is possible on Unix only")
+	}
+	if info, err := os.Stat(page); err == nil && info.IsDir() {
+		return usagef("--html %s is a folder, and must be a file", page)
+	}
 	for _, name := range cfg.Strategies {
 		if !slices.Contains(known(), name) {
 			return usagef("--strategy %q is none of %s", name, strings.Join(known(), ", "))
@@ -100,15 +109,28 @@ func typed(cmd *cobra.Command) string {
 	words := []string{cmd.CommandPath()}
 	for _, name := range []string{"people", "limit", "servers", "concurrency", "strategy", "kafka", "redis", "postgres"} {
 		f := cmd.Flags().Lookup(name)
-		value := strings.Trim(f.Value.String(), "[]")
-		if u, err := url.Parse(value); name == "postgres" && err == nil {
-			value = u.Redacted()
+		value := f.Value.String()
+		switch name {
+		case "strategy":
+			value = strings.Trim(value, "[]")
+		case "postgres":
+			value = shown(value)
 		}
 		if f.Changed {
 			words = append(words, "--"+name, value)
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// shown is a database's URL without what may be a password: that of the user, and the whole query.
+func shown(database string) string {
+	u, err := url.Parse(database)
+	if err != nil {
+		return "xxxxx"
+	}
+	u.RawQuery, u.ForceQuery, u.Fragment = "", false, ""
+	return u.Redacted()
 }
 
 // steps shows one bar after the other, until end.
@@ -185,8 +207,8 @@ func (a *app) compareServers() *cobra.Command {
 	cmd := &cobra.Command{Use: "servers", Hidden: true, Args: cobra.NoArgs, Short: "Keep the servers of a compare, until the input ends"}
 	cmd.Flags().StringVar(&given.Kafka, "kafka", "", "")
 	cmd.Flags().StringVar(&given.Redis, "redis", "", "")
-	cmd.Flags().StringVar(&given.Postgres, "postgres", "", "")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		given.Postgres = a.Getenv(endpoint.DatabaseURL)
 		return compare.Keep(cmd.Context(), given, a.Getenv, os.Stdin, a.Out)
 	}
 	return cmd

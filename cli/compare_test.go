@@ -3,13 +3,17 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,7 +120,7 @@ func (c *comparing) nothingLeft(when string, but ...string) {
 		switch {
 		case len(left) == 0:
 			return
-		case time.Since(began) > 10*time.Second:
+		case time.Since(began) > patience:
 			c.t.Errorf("%s there are left: %v", when, left)
 			return
 		}
@@ -127,6 +131,7 @@ func TestCompare(t *testing.T) {
 	t.Parallel()
 	c := newComparing(t)
 	t.Run("refused", c.refused)
+	t.Run("beside a shop", c.beside)
 	for name, signal := range map[string]os.Signal{"interrupted": os.Interrupt, "killed": os.Kill} {
 		t.Run(name, func(t *testing.T) { c.ended(t, signal) })
 	}
@@ -263,6 +268,13 @@ func (c *comparing) refused(t *testing.T) {
 	c.nothingLeft("refused for a key", "somebody's")
 	c.redis.Del(t.Context(), "somebody's")
 
+	c.redis.Set(t.Context(), "firstcome-compare", "compare-other", 0)
+	if got, want := c.run(c.given()...), "is that of another compare, compare-other: wait for its end"; got.code != exitFailure || !strings.Contains(got.err, want) {
+		t.Errorf("exit code %d, says %s; want %s", got.code, got.err, want)
+	}
+	c.nothingLeft("refused for another compare", "firstcome-compare")
+	c.redis.Del(t.Context(), "firstcome-compare")
+
 	if _, err := c.db.Exec(t.Context(), "CREATE ROLE poor LOGIN PASSWORD 'poor'"); err != nil {
 		t.Fatal(err)
 	}
@@ -316,11 +328,57 @@ func (c *comparing) ended(t *testing.T, signal os.Signal) {
 	if signal == os.Interrupt && string(text) != "firstcome: interrupted\n" {
 		t.Errorf("it says %q", text)
 	}
-	eventually(t, "the pipeline has ended", func() bool {
-		running, err := exec.Command("ps", "-ww", "-e", "-o", "command=").Output()
-		return err == nil && !strings.Contains(string(running), c.temporary)
-	})
+	eventually(t, "the pipeline has ended", func() bool { return !strings.Contains(running(t), c.temporary) })
 	c.nothingLeft("after " + signal.String())
+}
+
+// running are the command lines of all processes.
+func running(t *testing.T) string {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		all, err := exec.Command("ps", "-ww", "-e", "-o", "command=").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(all)
+	}
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no process is seen: %v", err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) { // it has ended meanwhile
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&all, "%s\n", line)
+	}
+	return all.String()
+}
+
+// A shop that begins in the middle keeps what it writes, and ends the run.
+func (c *comparing) beside(t *testing.T) {
+	var errs strings.Builder
+	cmd := c.command(append(c.given(), "--people", "3000", "--strategy", "script")...)
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "people ask", func() bool { return len(c.redis.Keys(t.Context(), "coupon:sale-*").Val()) > 0 })
+	if n := strings.Count(running(t), c.servers.DatabaseURL); n != 1 {
+		t.Errorf("the database's URL stands in %d command lines, and was typed in one", n)
+	}
+	c.redis.SAdd(t.Context(), "coupon:tea:issued", "ada")
+	_ = cmd.Wait()
+	if want := `firstcome: somebody else has begun to use this Redis: "coupon:tea:issued" is not a key of compare's; only compare's were removed`; cmd.ProcessState.ExitCode() != exitFailure || !strings.Contains(errs.String(), want) {
+		t.Errorf("exit code %d, says %s; want %s", cmd.ProcessState.ExitCode(), errs.String(), want)
+	}
+	if has := c.redis.SMembers(t.Context(), "coupon:tea:issued").Val(); !slices.Equal(has, []string{"ada"}) {
+		t.Errorf("the shop's people are %v", has)
+	}
+	c.nothingLeft("beside a shop", "coupon:tea:issued")
+	c.redis.Del(t.Context(), "coupon:tea:issued")
 }
 
 // Without servers it brings its own, and says what their figures are worth.
@@ -340,6 +398,27 @@ func TestCompare_Embedded(t *testing.T) {
 	}
 	if left, err := os.ReadDir(c.temporary); err != nil || len(left) > 0 {
 		t.Errorf("%v left, %v", left, err)
+	}
+}
+
+// The command is printed as it was typed, but for what may be a password.
+func TestCompare_Typed(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", "firstcome compare"},
+		{"--strategy script,log --people 7", "firstcome compare --people 7 --strategy script,log"},
+		{"--redis [::1]:6379 --kafka [::1]:9092,[::2]:9092", "firstcome compare --kafka [::1]:9092,[::2]:9092 --redis [::1]:6379"},
+		{"--postgres postgres://ada:secret@db/shop?sslmode=disable&password=secret&sslpassword=secret#secret", "firstcome compare --postgres postgres://ada:xxxxx@db/shop"},
+	} {
+		cmd, _, err := (&app{}).root().Find([]string{"compare"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.ParseFlags(strings.Fields(c.args)); err != nil {
+			t.Fatal(err)
+		}
+		if got := typed(cmd); got != c.want {
+			t.Errorf("%s is printed as %s, want %s", c.args, got, c.want)
+		}
 	}
 }
 

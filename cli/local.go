@@ -19,7 +19,7 @@ import (
 
 func (a *app) local() *cobra.Command {
 	var cfg local.Config
-	var demo, ends bool
+	var demo, ends, unseen bool
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run all of Firstcome in this process, on embedded servers or on given ones",
@@ -40,9 +40,14 @@ READ_TOKENS are required. Given servers take their TLS, passwords and prefixes f
 	localFlags(cmd, &cfg, "127.0.0.1:8080", "127.0.0.1:8082", "127.0.0.1:9080")
 	cmd.Flags().BoolVar(&demo, "demo", false, "once it is up, let 2,000 people ask for 100 coupons")
 	cmd.Flags().BoolVar(&ends, "until-input-ends", false, "end with the process at the other end of the standard input")
+	cmd.Flags().BoolVar(&unseen, "postgres-from-environment", false, "take the URL from "+endpoint.DatabaseURL+", which is not seen by whoever lists processes")
 	_ = cmd.Flags().MarkHidden("until-input-ends")
+	_ = cmd.Flags().MarkHidden("postgres-from-environment")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg.DataDir = a.dataDir
+		if unseen {
+			cfg.Postgres = a.Getenv(endpoint.DatabaseURL)
+		}
 		ctx, end := context.WithCancel(cmd.Context())
 		defer end()
 		if ends {

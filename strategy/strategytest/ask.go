@@ -104,7 +104,7 @@ func Eventually[V any](t T, ask func() (V, error)) V {
 	return got
 }
 
-// await waits for a condition; the errors say what was wrong last.
+// await waits for a condition, no longer than the test goes on; the errors say what was wrong last.
 func await(t T, what string, true func() bool, last ...*error) {
 	t.Helper()
 	deadline := time.NewTimer(time.Minute)
@@ -114,13 +114,21 @@ func await(t T, what string, true func() bool, last ...*error) {
 	for !true() {
 		select {
 		case <-look.C:
+		case <-t.Context().Done():
+			t.Fatalf("waited for %s until the end%s", what, wrong(last))
 		case <-deadline.C:
-			for _, err := range last {
-				t.Logf("%v", *err)
-			}
-			t.Fatalf("waited a minute for %s", what)
+			t.Fatalf("waited a minute for %s%s", what, wrong(last))
 		}
 	}
+}
+
+func wrong(last []*error) (all string) {
+	for _, err := range last {
+		if *err != nil {
+			all += ": " + (*err).Error()
+		}
+	}
+	return all
 }
 
 func must(t T, err error) {

@@ -20,10 +20,10 @@ type Server struct {
 
 	mu      sync.Mutex
 	last    int
-	waiting map[int]chan string
-	told    []strategy.Told // every answer, also those that nobody waited for any more
-	people  map[int]string  // of claims that are not answered
-	away    chan struct{}   // closed once it is paused or has ended
+	waiting map[int]chan string // for what is said of a request; a claim is through with the first
+	told    []strategy.Told     // every answer, also those that nobody waited for any more
+	people  map[int]string      // of claims that are not answered
+	away    chan struct{}       // closed once it is paused or has ended
 	gone    sync.Once
 	ended   chan struct{}
 }
@@ -76,14 +76,16 @@ func (s *Server) read(out io.Reader) {
 func (s *Server) hear(number int, said string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	heard := s.waiting[number]
 	if user, claimed := s.people[number]; claimed {
 		delete(s.people, number)
+		delete(s.waiting, number)
 		if told, known := words[said]; known && !errors.Is(told.Err, strategy.ErrBusy) {
 			told.UserID = user
 			s.told = append(s.told, told)
 		}
 	}
-	if heard := s.waiting[number]; heard != nil {
+	if heard != nil {
 		heard <- said
 	}
 }

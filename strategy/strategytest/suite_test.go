@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -186,11 +188,62 @@ func (p *pipeline) claim(w http.ResponseWriter, r *http.Request) any {
 	return map[string]string{"status": "granted", "claim_id": "c"}
 }
 
+// Who waits is woken up by the end of the test, and says what was wrong last.
+func TestAwait_Ended(t *testing.T) {
+	own := &attacker{TB: t}
+	ctx, end := context.WithCancel(t.Context())
+	own.ctx = ctx
+	end()
+	waited := make(chan struct{})
+	go func() { // which Fatalf ends
+		defer close(waited)
+		Eventually(own, func() (any, error) { return nil, errors.New("nobody is there") })
+	}()
+	select {
+	case <-waited:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it goes on waiting")
+	}
+	if want := "waited for an answer without an error until the end: nobody is there"; own.errors() != want {
+		t.Errorf("it says %q, want %q", own.errors(), want)
+	}
+}
+
+// A server of millions of claims remembers those that nobody has answered.
+func TestServer_Forgets(t *testing.T) {
+	s := &Server{in: io.Discard, waiting: make(map[int]chan string), people: make(map[int]string), away: make(chan struct{})}
+	claims := make(chan error, 3)
+	for range cap(claims) {
+		go func() {
+			_, err := s.Claim("tea", "ada")
+			claims <- err
+		}()
+	}
+	await(t, "all claims", func() bool { return s.Unanswered() == cap(claims) })
+	for number := range cap(claims) {
+		s.hear(number+1, "issued")
+		if err := <-claims; err != nil {
+			t.Error(err)
+		}
+	}
+	if len(s.waiting) > 0 || len(s.Told()) != cap(claims) {
+		t.Errorf("%d are waited for, and %d answers were heard", len(s.waiting), len(s.Told()))
+	}
+}
+
 // attacker is a T as a command has one: it keeps the errors.
 type attacker struct {
 	testing.TB
+	ctx context.Context // nil: the test's
 	mu  sync.Mutex
 	bad []error
+}
+
+func (a *attacker) Context() context.Context {
+	if a.ctx != nil {
+		return a.ctx
+	}
+	return a.TB.Context()
 }
 
 func (a *attacker) Errorf(format string, args ...any) {

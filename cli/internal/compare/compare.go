@@ -87,9 +87,11 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	if err != nil {
 		return report, err
 	}
+	ctx, p.abandon = context.WithCancelCause(ctx)
+	defer p.abandon(nil)
 	defer func() {
 		cfg.Begin("giving the servers back", -1)
-		err = errors.Join(err, p.close())
+		err = errors.Join(err, p.close(giving))
 	}()
 	report.Servers = p.Servers
 	report.Floor = (&stand{place: p, cfg: cfg, page: strategy.Page{Name: floorName}}).measure(ctx)
@@ -99,7 +101,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 		}
 		row := (&stand{place: p, cfg: cfg, page: page}).measure(ctx)
 		if ctx.Err() != nil {
-			return report, ctx.Err()
+			return report, ended(ctx)
 		}
 		if report.Floor.PerSecond > 0 {
 			row.OfFloor = row.PerSecond / report.Floor.PerSecond
@@ -107,6 +109,14 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 		report.Rows = append(report.Rows, row)
 	}
 	return report, nil
+}
+
+// ended is why ctx has: somebody else is at the run's Redis, or it was interrupted.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errForeign) {
+		return cause
+	}
+	return ctx.Err()
 }
 
 func (r *Row) count(where string, faults map[strategy.Fault]int) {

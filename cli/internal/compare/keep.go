@@ -12,11 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
 	"github.com/firstcome/firstcome/cli/internal/local"
-	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
 )
 
 // Given are servers that exist. Those that are not given are embedded.
@@ -129,8 +126,13 @@ func (k *keeper) idle(ctx context.Context) error {
 	return err
 }
 
+// take begins no step when ctx has ended, and ends one that was begun: a server goes on making what nobody waits for any more,
+// and it would be left.
 func (k *keeper) take(ctx context.Context, from func(context.Context) (string, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
 	defer cancel()
 	version, err := from(ctx)
 	k.Servers = append(k.Servers, Server{Version: version})
@@ -157,69 +159,4 @@ func (k *keeper) close() error {
 		cancel()
 	}
 	return errors.Join(errs...)
-}
-
-// takeRedis takes a database that nobody uses: it will be emptied.
-func (k *keeper) takeRedis(ctx context.Context) (string, error) {
-	if mode := k.servers.Redis.Mode; mode != "single" {
-		return "", fmt.Errorf("REDIS_MODE is %s, and the strategies expect a single server", mode)
-	}
-	client := endpoint.RedisClient(k.servers.Redis)
-	k.closers = append(k.closers, func(context.Context) error { return client.Close() })
-	held, err := client.DBSize(ctx).Result()
-	if err != nil {
-		return "", fmt.Errorf("redis at %s: %w", k.Redis, err)
-	}
-	if held > 0 {
-		example, _ := client.RandomKey(ctx).Result()
-		return "", fmt.Errorf("redis at %s holds %d keys, such as %q: a Redis that is lost is one of the attacks, so compare empties its database, "+
-			"and takes only one without any key. It is database 0 of its server, as for all of Firstcome: give the address of another server, or none, which embeds one", k.Redis, held, example)
-	}
-	k.closers = append(k.closers, func(ctx context.Context) error { return empty(ctx, client, k.RedisPrefix) })
-	if k.given.Redis == "" {
-		return embedded.RedisVersion, nil
-	}
-	return redisVersion(ctx, client), nil
-}
-
-func redisVersion(ctx context.Context, client redis.UniversalClient) string {
-	info, _ := client.Info(ctx, "server").Result() // not everybody may ask
-	for line := range strings.Lines(info) {
-		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:"); ok {
-			return "Redis " + version
-		}
-	}
-	return "Redis, which tells no version"
-}
-
-// empty empties the database of a run, as a Redis without a disk is that comes back. It touches no key of anybody else, and
-// says whose it found.
-func empty(ctx context.Context, client redis.UniversalClient, prefix string) error {
-	var own []string
-	foreign := ""
-	for all := client.Scan(ctx, 0, "", 1000).Iterator(); ; {
-		if !all.Next(ctx) {
-			if err := all.Err(); err != nil {
-				return fmt.Errorf("empty redis: %w", err)
-			}
-			break
-		}
-		key := all.Val()
-		if strings.HasPrefix(key, prefix+":") || strings.HasPrefix(key, "coupon:") || strings.HasPrefix(key, "lock:coupon:") {
-			own = append(own, key)
-		} else {
-			foreign = key
-		}
-	}
-	if foreign == "" {
-		if err := client.FlushDB(ctx).Err(); err != nil {
-			return fmt.Errorf("empty redis: %w", err)
-		}
-		return nil
-	}
-	err := fmt.Errorf("somebody else has begun to use this Redis: %q is not a key of compare's; only compare's were removed", foreign)
-	if len(own) > 0 {
-		err = errors.Join(err, client.Unlink(ctx, own...).Err())
-	}
-	return err
 }

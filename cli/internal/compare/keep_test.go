@@ -1,38 +1,52 @@
 package compare
 
 import (
-	"strings"
+	"context"
+	"errors"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
+	"github.com/jackc/pgx/v5"
 )
 
-// What a run wrote is emptied; a key of anybody else stays, and is named.
-func TestEmpty(t *testing.T) {
-	server, err := embedded.StartRedis("")
-	if err != nil {
-		t.Fatal(err)
+// Whoever interrupts waits for the step that was begun, since the server makes it anyway; another is not begun.
+func TestKeeper_Interrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	k := &keeper{}
+	err := k.take(ctx, func(step context.Context) (string, error) {
+		interrupt()
+		if _, bounded := step.Deadline(); !bounded {
+			t.Error("the step may take for ever")
+		}
+		return "made", step.Err()
+	})
+	if err != nil || len(k.Servers) != 1 || k.Servers[0].Version != "made" {
+		t.Errorf("the step that was begun: %v, %v", err, k.Servers)
 	}
-	defer server.Close()
-	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer client.Close()
-	own := []string{"compare-abc:{7}:progress", "coupon:tea-X:issued", "lock:coupon:tea-X"}
-	for _, foreign := range []string{"", "compare-abd:{7}:progress", "coupons"} {
-		for _, key := range own {
-			client.Set(t.Context(), key, "1", 0)
+	err = k.take(ctx, func(context.Context) (string, error) {
+		t.Error("another step is begun")
+		return "", nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// However the given database is named, that of the run is another one.
+func TestDatabaseURL(t *testing.T) {
+	for _, given := range []string{
+		"postgres://firstcome:secret@db:5433/shop", "postgres://firstcome:secret@db:5433/shop?sslmode=disable",
+		"postgres://firstcome:secret@db:5433/?dbname=shop", "postgres://firstcome:secret@db:5433/x?database=shop&sslmode=disable", "postgres://firstcome:secret@db:5433/a%2Fb?dbname=shop&database=shop",
+	} {
+		u, err := parseAdmin(given)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if foreign != "" {
-			client.Set(t.Context(), foreign, "precious", 0)
+		cfg, err := pgx.ParseConfig(databaseURL(*u, "own"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		err := empty(t.Context(), client, "compare-abc")
-		if foreign == "" && err != nil || foreign != "" && (err == nil || !strings.Contains(err.Error(), foreign)) {
-			t.Errorf("beside %q: %v", foreign, err)
+		if cfg.Database != "own" || cfg.Host != "db" || cfg.Port != 5433 || cfg.User != "firstcome" || cfg.Password != "secret" {
+			t.Errorf("%s: database %s at %s:%d as %s", given, cfg.Database, cfg.Host, cfg.Port, cfg.User)
 		}
-		if left := strings.Join(client.Keys(t.Context(), "*").Val(), " "); left != foreign {
-			t.Errorf("beside %q there are left %s", foreign, left)
-		}
-		client.FlushDB(t.Context())
 	}
 }

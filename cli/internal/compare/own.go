@@ -67,12 +67,12 @@ func dropTopics(ctx context.Context, client *broker.Client) error {
 	return errors.Join(errs...)
 }
 
-// leaving is how long a pipeline that has ended may still be a member of its groups.
-const leaving = 10 * time.Second
+// staying is how long a pipeline that has ended may still be a member of its groups.
+const staying = 10 * time.Second
 
 // dropGroups removes the services' groups, once they have left them.
 func dropGroups(ctx context.Context, client *broker.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, leaving)
+	ctx, cancel := context.WithTimeout(ctx, staying)
 	defer cancel()
 	groups := []string{client.Config().Group(issuerGroup), client.Config().Group("firstcome.ledger")}
 	return until(ctx, func() error {
@@ -91,16 +91,17 @@ func dropGroups(ctx context.Context, client *broker.Client) error {
 
 // takePostgres makes a database of this run.
 func (k *keeper) takePostgres(ctx context.Context) (string, error) {
-	admin, err := url.Parse(k.servers.Database)
-	if err != nil || admin.Host == "" {
-		return "", errors.New("--postgres is no URL such as postgres://user:password@host/database")
+	admin, err := parseAdmin(k.servers.Database)
+	if err != nil {
+		return "", err
 	}
 	conn, err := pgx.Connect(ctx, k.servers.Database)
 	if err != nil {
 		return "", fmt.Errorf("postgres: %w", err)
 	}
 	defer conn.Close(ctx)
-	name := pgx.Identifier{strings.ReplaceAll("firstcome_"+k.RedisPrefix, "-", "_")}
+	name := pgx.Identifier{databaseName(k.RedisPrefix)}
+	k.closers = append(k.closers, func(ctx context.Context) error { return dropDatabase(ctx, k.servers.Database, name) })
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+name.Sanitize())
 	var refused *pgconn.PgError
 	switch {
@@ -109,12 +110,29 @@ func (k *keeper) takePostgres(ctx context.Context) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("make a database of its own on Postgres at %s: %w", admin.Host, err)
 	}
-	k.closers = append(k.closers, func(ctx context.Context) error { return dropDatabase(ctx, k.servers.Database, name) })
-	admin.Path = "/" + name[0]
-	k.Database = admin.String()
+	k.Database = databaseURL(*admin, name[0])
 	version := ""
 	err = conn.QueryRow(ctx, "SELECT split_part(current_setting('server_version'), ' ', 1)").Scan(&version)
 	return "PostgreSQL " + version, err
+}
+
+func databaseName(run string) string { return strings.ReplaceAll("firstcome_"+run, "-", "_") }
+
+// databaseURL is that of another database of the same server. A name in the query would win over the path.
+func databaseURL(server url.URL, name string) string {
+	query := server.Query()
+	query.Del("dbname")
+	query.Del("database")
+	server.RawQuery, server.Path, server.RawPath = query.Encode(), "/"+name, ""
+	return server.String()
+}
+
+func parseAdmin(database string) (*url.URL, error) {
+	u, err := url.Parse(database)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("--postgres is no URL such as postgres://user:password@host/database")
+	}
+	return u, nil
 }
 
 // dropDatabase has a connection of its own: the one that made it may be hours old. Whoever is still connected is cut off.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,7 +25,8 @@ type pipeline struct {
 	folder string
 	doors  map[string]string // GATEWAY_URL and others, which stay as they are when it is started again
 
-	cmd  *exec.Cmd
+	mu   sync.Mutex // of those who begin or end it
+	cmd  *exec.Cmd  // that ran last
 	in   io.Closer
 	done chan struct{}
 	said bytes.Buffer // read when it has ended
@@ -40,18 +42,35 @@ func startPipeline(ctx context.Context, p *place, through *proxy) (*pipeline, er
 	return l, l.start(ctx)
 }
 
-// start begins again where the process of before was. Its ports may for a moment be a client's, so it tries for a while.
+// restart kills it and starts it again.
+func (l *pipeline) restart(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kill()
+	return l.start(ctx)
+}
+
+// again is the pause before an address in use is tried again.
+const again = 50 * time.Millisecond
+
+// start begins again where the process of before was, unless ctx has ended: then somebody stops it, or has. Its ports may for a
+// moment be a client's, so it tries for a while.
 func (l *pipeline) start(ctx context.Context) error {
-	for began := time.Now(); ; {
+	for began := time.Now(); ctx.Err() == nil; {
 		err := l.launch(ctx)
 		if err == nil || !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) || time.Since(began) > stepTimeout {
 			return err
 		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+		}
 	}
+	return ctx.Err()
 }
 
 func (l *pipeline) launch(ctx context.Context) error {
-	args := []string{"local", "--until-input-ends", "--data-dir", l.folder, "--kafka", l.place.Kafka, "--redis", l.place.redisAt(l.redis), "--postgres", l.place.Database}
+	args := []string{"local", "--until-input-ends", "--data-dir", l.folder, "--kafka", l.place.Kafka, "--redis", l.place.redisAt(l.redis), "--postgres-from-environment"}
 	for flag, name := range map[string]string{"--gateway-addr": endpoint.GatewayURL, "--ledger-addr": endpoint.LedgerURL, "--gateway-admin-addr": endpoint.GatewayAdminURL} {
 		addr := "127.0.0.1:0"
 		if url, before := l.doors[name]; before {
@@ -60,24 +79,24 @@ func (l *pipeline) launch(ctx context.Context) error {
 		args = append(args, flag, addr)
 	}
 	l.said.Reset()
-	l.cmd, l.done = exec.Command(l.place.program, args...), make(chan struct{})
-	l.cmd.Env, l.cmd.Stderr = l.place.environ(l.redis), &l.said
-	apart(l.cmd)
-	in, err := l.cmd.StdinPipe()
+	cmd, done := exec.Command(l.place.program, args...), make(chan struct{})
+	cmd.Env, cmd.Stderr = l.place.environ(l.redis), &l.said
+	apart(cmd)
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
 	}
-	l.in = in
 	if err := os.Remove(endpoint.Path(l.folder)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := l.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		return err
 	}
-	go func(cmd *exec.Cmd, done chan struct{}) {
+	l.cmd, l.in, l.done = cmd, in, done
+	go func() {
 		defer close(done)
 		_ = cmd.Wait() // what it said tells more
-	}(l.cmd, l.done)
+	}()
 	if err := l.await(ctx); err != nil {
 		l.kill()
 		return fmt.Errorf("the pipeline: %w\n%s", err, strings.TrimSpace(l.said.String()))
@@ -117,8 +136,10 @@ func (l *pipeline) kill() {
 	<-l.done
 }
 
-// stop ends it in order.
+// stop ends it in order. It must have run.
 func (l *pipeline) stop() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.in.Close()
 	select {
 	case <-l.done:

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
+	"github.com/firstcome/firstcome/internal/env"
 	"github.com/firstcome/firstcome/pkg/broker"
 )
 
@@ -27,17 +28,23 @@ type place struct {
 	program string
 	given   Given
 	getenv  func(string) string
+	errs    io.Writer
+	abandon context.CancelCauseFunc // ends the run before it is done
 	cmd     *exec.Cmd
 	in      io.Closer
 }
 
-// patience bounds what a child is waited for.
-const patience = 2 * time.Minute
+// What a child is waited for; and Keep at its end, when it takes several steps on servers that may not answer.
+const (
+	patience = 2 * time.Minute
+	giving   = 10 * stepTimeout
+)
 
 // openPlace starts a Keep, and returns when it has the servers.
 func openPlace(ctx context.Context, cfg Config) (*place, error) {
-	p := &place{program: cfg.Program, given: cfg.Given, getenv: cfg.Getenv}
-	p.cmd = exec.Command(p.program, "compare", "servers", "--kafka", p.given.Kafka, "--redis", p.given.Redis, "--postgres", p.given.Postgres)
+	p := &place{program: cfg.Program, given: cfg.Given, getenv: cfg.Getenv, errs: cfg.Err}
+	p.cmd = exec.Command(p.program, "compare", "servers", "--kafka", p.given.Kafka, "--redis", p.given.Redis)
+	p.cmd.Env = append(os.Environ(), endpoint.DatabaseURL+"="+p.given.Postgres) // the arguments are everybody's to read
 	p.cmd.Stderr = cfg.Err
 	apart(p.cmd)
 	in, err := p.cmd.StdinPipe()
@@ -66,20 +73,31 @@ func openPlace(ctx context.Context, cfg Config) (*place, error) {
 		err = errors.New(p.Problem)
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.close())
+		return nil, errors.Join(err, p.close(giving))
 	}
 	return p, nil
 }
 
-// close returns when everything was given back; what could not be, Keep has said.
-func (p *place) close() error {
+// close returns when everything was given back; what could not be, Keep has said, unless it is late.
+func (p *place) close(within time.Duration) error {
 	p.in.Close()
-	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	late := time.AfterFunc(within, func() {
+		fmt.Fprintf(p.errs, "firstcome: after %s the servers are not given back; what may be left: %s\n", within, p.made())
+		_ = p.cmd.Process.Kill()
+	})
 	defer late.Stop()
 	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("not all of it could be given back to the servers: %w", err)
+		return fmt.Errorf("the servers are not as they were: %w", err)
 	}
 	return nil
+}
+
+// made is whatever a run may leave, as somebody has to look for it.
+func (p *place) made() string {
+	if p.RedisPrefix == "" {
+		return "what has compare in its name"
+	}
+	return fmt.Sprintf("topics and groups %s*, database %s, in Redis %s, %s:* and coupon:*", p.TopicPrefix, databaseName(p.RedisPrefix), mark, p.RedisPrefix)
 }
 
 // setting is what the environment says of how a server lets one in; of an embedded one it says nothing.
@@ -91,9 +109,13 @@ func (p *place) setting(name string) string {
 	return p.getenv(name)
 }
 
+func (p *place) redisConfig() (env.Redis, error) {
+	return endpoint.Redis(map[string]string{endpoint.RedisAddr: p.Redis, endpoint.RedisPrefix: p.RedisPrefix}, p.setting)
+}
+
 // redis is a client of the run's own database.
 func (p *place) redis() (*redis.Client, error) {
-	cfg, err := endpoint.Redis(map[string]string{endpoint.RedisAddr: p.Redis, endpoint.RedisPrefix: p.RedisPrefix}, p.setting)
+	cfg, err := p.redisConfig()
 	if err != nil {
 		return nil, err
 	}
@@ -110,11 +132,16 @@ func (p *place) broker() (*broker.Client, error) {
 
 // count puts a proxy before Redis. It takes TLS upon itself, so that bytes are those of the commands.
 func (p *place) count() (*proxy, error) {
+	cfg, err := p.redisConfig()
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: stepTimeout}
 	return newProxy(func() (net.Conn, error) {
-		if p.setting("REDIS_TLS") == "" {
-			return net.Dial("tcp", p.Redis)
+		if !cfg.TLS {
+			return dialer.Dial("tcp", p.Redis)
 		}
-		return tls.Dial("tcp", p.Redis, &tls.Config{MinVersion: tls.VersionTLS12})
+		return tls.DialWithDialer(dialer, "tcp", p.Redis, &tls.Config{MinVersion: tls.VersionTLS12})
 	})
 }
 

@@ -2,8 +2,13 @@ package compare
 
 import (
 	"os"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // A child is told where the run's servers are, and how given ones let one in; never of others, and nothing of tokens.
@@ -36,5 +41,43 @@ func TestPlace_Environ(t *testing.T) {
 		if slices.Sort(got); !slices.Equal(got, c.want) {
 			t.Errorf("given %+v: %q, want %q", c.given, got, c.want)
 		}
+	}
+}
+
+// REDIS_TLS=false is no TLS, also where bytes are counted.
+func TestPlace_CountWithoutTLS(t *testing.T) {
+	addr := startRedis(t).Options().Addr
+	p := place{Place: Place{Redis: addr, RedisPrefix: "run"}, given: Given{Redis: addr}, getenv: func(name string) string { return map[string]string{"REDIS_TLS": "false"}[name] }}
+	through, err := p.count()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(&redis.Options{Addr: through.addr(), MaxRetries: -1})
+	if err := client.Ping(t.Context()).Err(); err != nil {
+		t.Error(err)
+	}
+	_ = client.Close()
+	if err := through.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever has the servers and does not end is ended, and it is said what to look for.
+func TestPlace_CloseLate(t *testing.T) {
+	var said strings.Builder
+	p := place{Place: Place{TopicPrefix: "compare-abc.", RedisPrefix: "compare-abc"}, errs: &said, cmd: exec.Command("sleep", "600")}
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in = in
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.close(10 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "not as they were") {
+		t.Errorf("it ends with %v", err)
+	}
+	if want := "after 10ms the servers are not given back; what may be left: topics and groups compare-abc.*, database firstcome_compare_abc, in Redis firstcome-compare, compare-abc:* and coupon:*\n"; !strings.HasSuffix(said.String(), want) {
+		t.Errorf("it says %q, want %q", said.String(), want)
 	}
 }

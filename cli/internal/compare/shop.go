@@ -108,11 +108,10 @@ func (i insisting) Claim(ctx context.Context, couponID, userID string) (strategy
 // waiting asks for the result until there is one.
 type waiting struct{ strategy.Decider }
 
-// How often a person asks for their result: soon, and then less and less often. Who is unknown for longer than lostAfter is
-// taken for lost; until then a worker may have the claim in its hands.
+// How often a person asks for their result. Who is unknown for longer than lostAfter is taken for lost; until then a worker may
+// have the claim in its hands.
 const (
-	firstPoll = 10 * time.Millisecond
-	lastPoll  = time.Second
+	poll      = 20 * time.Millisecond
 	lostAfter = 10 * time.Second
 )
 
@@ -122,11 +121,13 @@ func (w waiting) Claim(ctx context.Context, couponID, userID string) (strategy.A
 		return answer, err
 	}
 	known := time.Now()
-	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
+	look := time.NewTicker(poll)
+	defer look.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return "", ctx.Err()
-		case <-time.After(poll):
+		case <-look.C:
 		}
 		answer, err := w.Result(ctx, couponID, userID)
 		switch {

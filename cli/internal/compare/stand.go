@@ -2,8 +2,11 @@ package compare
 
 import (
 	"context"
+	"errors"
+	"net/url"
 	"os/exec"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
@@ -18,19 +21,22 @@ const costPeople = 500
 
 // stand is one strategy, or the floor, on the servers of the run.
 type stand struct {
-	place    *place
-	cfg      Config
-	page     strategy.Page
-	through  *proxy    // before Redis, while it counts
+	place *place
+	cfg   Config
+	page  strategy.Page
+
+	// Of one step: who is interrupted may look at them after it.
+	through  *proxy    // before Redis, where it is counted
 	pipeline *pipeline // of log
 }
 
 // measure sells with a proxy in the way, sells without, and attacks. What fails is written down, and the rest goes on.
 func (s *stand) measure(ctx context.Context) Row {
 	row := Row{Page: s.page, Faults: make(map[strategy.Fault]int)}
-	for _, step := range []func(t *trial, row *Row){s.cost, s.speed, s.attack} {
+	for _, step := range []func(s *stand, t *trial, row *Row){(*stand).cost, (*stand).speed, (*stand).attack} {
 		if ctx.Err() == nil {
-			row.Wrong = append(row.Wrong, try(ctx, func(t *trial) { step(t, &row) })...)
+			own := *s
+			row.Wrong = append(row.Wrong, try(ctx, func(t *trial) { step(&own, t, &row) })...)
 		}
 	}
 	return row
@@ -40,10 +46,7 @@ func (s *stand) cost(t *trial, row *Row) {
 	through, err := s.place.count()
 	check(t, err)
 	s.through = through
-	t.Cleanup(func() {
-		s.through = nil
-		check(t, through.close())
-	})
+	t.Cleanup(func() { check(t, through.close()) })
 	size := s.cfg.short(costPeople)
 	sold := s.sale(t, row, size, "sale behind a proxy")
 	people := float64(len(sold.told))
@@ -108,8 +111,7 @@ func (s *stand) open(t *trial) {
 	check(t, err)
 	s.pipeline = l
 	t.Cleanup(func() {
-		s.pipeline = nil
-		if err := l.stop(); err != nil && t.ctx.Err() == nil {
+		if err := l.stop(); err != nil && t.run.Err() == nil {
 			t.Errorf("%v", err)
 		}
 	})
@@ -130,6 +132,9 @@ func (s *stand) subject(t strategytest.T) strategytest.Subject {
 func (s *stand) command(flags ...string) *exec.Cmd {
 	cmd := exec.Command(s.place.program, append([]string{"compare", "shop", s.page.Name}, flags...)...)
 	cmd.Env = s.place.environ(s.through)
+	if s.page.Name == "postgres" {
+		cmd.Env = append(cmd.Env, endpoint.DatabaseURL+"="+pooled(s.place.Database, s.cfg.Size.Servers))
+	}
 	if s.pipeline != nil {
 		for _, name := range []string{endpoint.GatewayURL, endpoint.LedgerURL} {
 			cmd.Env = append(cmd.Env, name+"="+s.pipeline.doors[name])
@@ -137,6 +142,25 @@ func (s *stand) command(flags ...string) *exec.Cmd {
 	}
 	apart(cmd)
 	return cmd
+}
+
+// Connections to Postgres, of which a server has 100 where nobody said otherwise: those of all of a shop's servers, of which
+// the crowd has at least four, and those of each pool besides.
+const (
+	shopConns = 64
+	ownConns  = 8
+)
+
+// pooled gives each of the servers its share.
+func pooled(database string, servers int) string {
+	u, err := url.Parse(database)
+	if err != nil {
+		return database // which the pool refuses
+	}
+	query := u.Query()
+	query.Set("pool_max_conns", strconv.Itoa(shopConns/max(servers, 4)))
+	u.RawQuery = query.Encode()
+	return u.String()
 }
 
 func (s *stand) connect(t strategytest.T) *redis.Client {
@@ -149,6 +173,7 @@ func (s *stand) connect(t strategytest.T) *redis.Client {
 func (s *stand) pool(t strategytest.T, application string) *pgxpool.Pool {
 	cfg, err := pgxpool.ParseConfig(s.place.Database)
 	check(t, err)
+	cfg.MaxConns = ownConns
 	if application != "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = application
 	}
@@ -162,12 +187,15 @@ func (s *stand) lose(t strategytest.T) {
 	client, err := s.place.redis()
 	check(t, err)
 	defer client.Close()
-	check(t, empty(t.Context(), client, s.place.RedisPrefix))
+	err = empty(t.Context(), client, s.place.RedisPrefix)
+	if errors.Is(err, errForeign) {
+		s.place.abandon(err)
+	}
+	check(t, err)
 }
 
 func (s *stand) kill(t strategytest.T) {
-	s.pipeline.kill()
-	check(t, s.pipeline.start(t.Context()))
+	check(t, s.pipeline.restart(t.Context()))
 }
 
 func (s *stand) witness(t strategytest.T, couponID string) (witness, func()) {

@@ -35,7 +35,7 @@ func (r Report) Write(w io.Writer) {
 // notes are what a reader of the table has to know besides.
 func (r Report) notes() string {
 	notes := costNote
-	for _, row := range r.Rows {
+	for _, row := range r.All() {
 		if asked := len(row.Waits); row.Sold && asked < r.People {
 			notes += fmt.Sprintf(" After a minute %s let nobody else in: %s people had asked.", row.Page.Name, crowd.Grouped(int64(asked)))
 		}
@@ -143,7 +143,10 @@ func (r Row) cells() []string {
 	name := r.Page.Name
 	cells := []string{name, none, none, none, none}
 	if r.Sold {
-		cells = []string{name, crowd.Grouped(int64(math.Round(r.PerSecond))), fmt.Sprintf("%.3f", r.OfFloor), wait(r.Wait(50)), wait(r.Wait(99))}
+		cells = []string{name, crowd.Grouped(int64(math.Round(r.PerSecond))), none, wait(r.Wait(50)), wait(r.Wait(99))}
+		if r.OfFloor > 0 { // that of the floor is known
+			cells[2] = fmt.Sprintf("%.3f", r.OfFloor)
+		}
 	}
 	for _, f := range faults {
 		if name == floorName {

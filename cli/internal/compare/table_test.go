@@ -68,6 +68,21 @@ func TestReport_Write(t *testing.T) {
 	}
 }
 
+// Without a floor nothing is a part of it; that the floor let nobody else in is said too.
+func TestReport_NoFloor(t *testing.T) {
+	r := sample(t)
+	r.Floor, r.Rows = Row{Page: r.Floor.Page, Wrong: []string{"it broke"}}, r.Rows[:1]
+	r.Rows[0].OfFloor = 0
+	if got := r.Rows[0].cells()[2]; got != none {
+		t.Errorf("of a floor that nobody knows it is %s", got)
+	}
+	r = sample(t)
+	r.Floor.Waits = r.Floor.Waits[:1]
+	if want := "After a minute floor let nobody else in: 1 people had asked."; !strings.Contains(r.notes(), want) {
+		t.Errorf("it says %q, want %q", r.notes(), want)
+	}
+}
+
 // On servers that are all given there is nothing to warn of.
 func TestReport_Given(t *testing.T) {
 	r := sample(t)

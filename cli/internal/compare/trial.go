@@ -13,7 +13,8 @@ import (
 
 // trial is the strategytest.T of a command: what testing.T is to a test.
 type trial struct {
-	ctx context.Context
+	ctx context.Context // ends with the trial
+	run context.Context // goes on: where it has ended, somebody interrupted
 
 	mu       sync.Mutex
 	over     bool
@@ -29,9 +30,10 @@ const dying = 10 * time.Second
 // try does what may go wrong, and gives the errors. If ctx ends before it is done, what it started is ended, and with it
 // whatever it waits for.
 func try(ctx context.Context, do func(t *trial)) []string {
-	ctx, cancel := context.WithCancel(ctx)
+	run := ctx
+	ctx, cancel := context.WithCancel(run)
 	defer cancel()
-	t := &trial{ctx: ctx}
+	t := &trial{ctx: ctx, run: run}
 	done := make(chan struct{})
 	go func() {
 		defer close(done) // also after Fatalf

@@ -29,9 +29,14 @@ var why = map[string]map[strategy.Fault]string{
 		strategy.Untrue:     "A second request between the SADD and the SREM of the first is told that the person has one.",
 		strategy.Forgotten:  forgets,
 	},
-	"queue":       {strategy.Forgotten: forgets},
-	"queue-plain": {strategy.OverIssue: "A second worker beside the first counts at the same time, and both issue the last one.", strategy.Lost: "RPOP takes the claim out of Redis, and it dies with the worker.", strategy.Forgotten: forgets},
-	"lock":        {strategy.Inversion: noOrder, strategy.Forgotten: forgets},
+	"queue": {strategy.Forgotten: forgets},
+	"queue-plain": {
+		strategy.OverIssue: "A second worker beside the first counts at the same time, and both issue the last one.",
+		strategy.Inversion: "Whose claim was lost asks again, behind those who have been given theirs.",
+		strategy.Lost:      "RPOP takes the claim out of Redis, and it dies with the worker.",
+		strategy.Forgotten: forgets,
+	},
+	"lock": {strategy.Inversion: noOrder, strategy.Forgotten: forgets},
 	"lock-plain": {
 		strategy.OverIssue:  "A holder that stands still for longer than its lease goes on writing beside the next one.",
 		strategy.UnderIssue: "A server that dies between DECR and SADD has taken one that nobody has.",

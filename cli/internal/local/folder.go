@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
 	"github.com/firstcome/firstcome/pkg/coupontest/embedded"
@@ -123,14 +124,21 @@ func (f *folder) again(addr, lastName string) (string, bool) {
 
 func (f *folder) close() error { return errors.Join(f.retire(), f.lock.Close()) }
 
-// Idle returns when no process has a data folder any more.
+// Idle returns when no process has a data folder any more. Where that cannot be found out it says so.
 func Idle(ctx context.Context, dir string) error {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
 	for {
 		f, err := lock(filepath.Join(dir, lockFile))
-		if err == nil {
+		switch {
+		case err == nil:
 			return f.Close()
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+			return fmt.Errorf("look whether the data folder is in use: %w", err)
 		}
-		if ctx.Err() != nil {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
 			return fmt.Errorf("the data folder %s is still in use: %w", dir, err)
 		}
 	}

@@ -2,10 +2,14 @@ package local
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/firstcome/firstcome/cli/internal/endpoint"
 )
@@ -123,5 +127,14 @@ func TestIdle(t *testing.T) {
 	}
 	if err := <-freed; err != nil {
 		t.Error(err)
+	}
+}
+
+// Where there is no folder nobody has it, and waiting changes nothing.
+func TestIdle_NoFolder(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := Idle(ctx, filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+		t.Errorf("it says %v, and the context %v", err, ctx.Err())
 	}
 }
