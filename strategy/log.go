@@ -13,9 +13,9 @@ import (
 // Log is the pipeline of this repository, spoken to over the HTTP of its gateway and its ledger: every claim is appended to a
 // log in Kafka before it is answered, and the log alone decides.
 //
-// Guarantees: never more than the limit, never fewer (who was refused is heard again a minute after, also where the limit rose),
-// nobody twice, in the order of the log; through the death of any process, and through a Redis that comes back empty or older.
-// Every decision can be proven later.
+// Guarantees: never more than the limit, never fewer (who was refused by the log, and not at once by the gateway, is heard
+// again a minute after, also where the limit rose), nobody twice, in the order of the log; through the death of any process, and
+// through a Redis that comes back empty or older. Every decision can be proven later.
 //
 // Costs: a Kafka, a Redis, a Postgres and three services; a claim waits for an append, a batch and a message.
 //
@@ -34,7 +34,7 @@ type Log struct {
 // Claim asks, and waits until the log has decided or ctx ends. Where the gateway says to ask again, it does, for as long as ctx
 // lets it: nobody gets two.
 // If an earlier request of the person was granted, this one is ErrAlreadyIssued, also where that answer was lost; for a
-// minute the gateway tells who was refused the same again, also where the limit was raised meanwhile. A coupon that is not
+// minute the gateway tells whom the log refused the same again, also where the limit was raised meanwhile. A coupon that is not
 // open, or closed, is a *Problem: its Name is not-open or closed. So is a person who asks too often: rate-limited, where nothing
 // was decided.
 func (l Log) Claim(ctx context.Context, couponID, userID string) (Answer, error) {

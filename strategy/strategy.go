@@ -38,7 +38,7 @@ import (
 type Strategy interface {
 	// SetLimit defines a coupon that is given to at most limit people, one each, or changes its limit. People who have one
 	// keep it, even where the limit falls below their number. The limit is 1 to 100,000,000. Whoever was refused before it
-	// rose asks again (at a Log a minute after they were refused: until then they are told the same).
+	// rose asks again (at a Log, where the log itself refused them, a minute after: until then they are told the same).
 	SetLimit(ctx context.Context, couponID string, limit int64) error
 
 	// Claim asks for a coupon for one person. It is Issued, or Accepted where the decision comes later (see Decider), or

@@ -18,8 +18,6 @@ func OnLog(shop strategy.Log, command func(t T) *exec.Cmd, arrived func(t T, cou
 		Settle:    settle,
 		LoseRedis: lose,
 		Kill:      kill,
-
-		RemembersRefusals: true,
 	}
 	s.Ordered = func(t T, limit int64, people []string) strategy.Sale {
 		id := s.CouponID(t)

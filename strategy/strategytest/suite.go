@@ -35,9 +35,6 @@ type Subject struct {
 	// Command is a process that runs Serve on the same servers.
 	Command func(t T) *exec.Cmd
 
-	// RemembersRefusals is for a strategy that tells who was refused the same for a while, also where the limit rose.
-	RemembersRefusals bool
-
 	// Crowd is how many people come at once, 120 if zero. Fewer where they stand in one another's way.
 	Crowd int
 
