@@ -31,7 +31,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 	return pageTemplate.Execute(w, v)
 }
 
-const pollNote = "At a queue a person asks for the result every 20 ms: what they wait is rounded up to that, their asking is part of the round trips, and it bounds people/s: as many ask as are answered."
+const pollNote = "At a queue a person asks for the result every 50 ms: what they wait is rounded up to that, their asking is part of the round trips, and it bounds people/s: as many ask as are answered."
 
 // view is what the template sees.
 type view struct {

@@ -111,7 +111,7 @@ type waiting struct{ strategy.Decider }
 // How often a person asks for their result. Who is unknown for longer than lostAfter is taken for lost; until then a worker may
 // have the claim in its hands.
 const (
-	poll      = 20 * time.Millisecond
+	poll      = 50 * time.Millisecond
 	lostAfter = 10 * time.Second
 )
 
