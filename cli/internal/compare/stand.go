@@ -56,10 +56,15 @@ func (s *stand) cost(t *trial, row *Row) {
 
 func (s *stand) speed(t *trial, row *Row) {
 	sold := s.sale(t, row, s.cfg.short(s.cfg.People), "sale")
-	row.PerSecond, row.Waits, row.Sold = sold.peopleASecond(), sold.waits, true
 	if s.page.Name == floorName {
+		for range 2 { // it is soon over, and all others are measured by it: the fastest of three
+			if again := s.sale(t, row, s.cfg.short(s.cfg.People), "sale"); again.took < sold.took {
+				sold = again
+			}
+		}
 		row.OfFloor = 1
 	}
+	row.PerSecond, row.Waits, row.Sold = sold.peopleASecond(), sold.waits, true
 }
 
 // sale begins with an empty Redis.
